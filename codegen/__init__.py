@@ -1,0 +1,1 @@
+"""A compiler for tensor statements: notation → rewrite → schedule → loop nest → C."""
