@@ -1,0 +1,1 @@
+"""Convolutional networks whose gradients are derived, drawn and compiled to C."""
