@@ -131,6 +131,8 @@ def _combine(
     reduced: tuple[int, ...],
 ) -> None:
     """Write the values of all points to the target, under the statement's rule."""
+    # One more axis of length one, so that a scalar target is indexed like any other.
+    target, where = target[np.newaxis], [np.zeros(mask.shape, np.int64), *where]
     head = mask.shape[: mask.ndim - len(reduced)]
     rows = math.prod(head)
 
@@ -143,12 +145,10 @@ def _combine(
         case Reduce.SUM:
             if reduced and not statement.bindings:
                 body = np.where(mask, body, 0).sum(axis=reduced, dtype=body.dtype)
-                touched = mask.any(axis=reduced)
                 drop = (slice(None),) * len(head) + (0,) * len(reduced)
                 where = [w[drop] for w in where]
-                np.add.at(target, tuple(w[touched] for w in where), body[touched])
-            else:
-                np.add.at(target, tuple(w[mask] for w in where), body[mask])
+                mask = mask.any(axis=reduced)
+            np.add.at(target, tuple(w[mask] for w in where), body[mask])
         case Reduce.MAX | Reduce.MIN:
             largest = statement.op is Reduce.MAX
             worst = np.asarray(statement.op.identity, body.dtype)

@@ -1,0 +1,195 @@
+"""The backward graph: an ordinary graph in which each forward node has its gradient nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sympy
+
+from codegen.affine import Size
+from codegen.notation import FLOATS, Reduce, Tensor, accesses, indices
+from codegen.notation import statement as state
+from codegen.printing import render
+from graphcnn.adjoint import local_gradient, vjp
+from graphcnn.errors import DTypeError, GradientError, ShapeError, described, user_origin
+from graphcnn.fragment import Fragment
+from graphcnn.graph import Graph, Node, full, listed
+
+
+def grad(
+    loss: Node,
+    wrt: Node | Iterable[Node],
+    *,
+    seed: Node | None = None,
+    allow_unused: bool = False,
+) -> Any:
+    """Give the gradient of `loss` as nodes: one for each node of `wrt`, a list if several.
+
+    `seed` is the upstream gradient of the loss, 1 if the loss is a scalar. The results are
+    ordinary nodes: draw them, compile them, differentiate them again.
+
+    Raises `GradientError` where the loss is not a scalar and no seed is given, where a node does
+    not lead to the loss (unless `allow_unused`, which gives zeros), or where it holds integers.
+    """
+    several = not isinstance(wrt, Node)
+    wanted = listed(wrt)
+    origin = user_origin()
+    upstream = _seed(loss, seed)
+    gradients = backward(loss, wanted, upstream)
+    result = []
+    for node in wanted:
+        who = f"grad with respect to {node.name or node.op!r}"
+        if node.dtype not in FLOATS:
+            raise GradientError(
+                f"{node!r} holds {node.dtype} values",
+                rule="only float values have gradients",
+                fix='use .astype("float32") before it enters the computation',
+            ).at(who, origin)
+        if node in gradients:
+            result.append(gradients[node])
+        elif allow_unused:
+            result.append(full(node.shape, 0, node.dtype, name=f"d{node.name or node.op}"))
+        else:
+            raise GradientError(
+                f"{node!r} does not lead to {loss!r} through anything differentiable",
+                rule="a gradient is asked only for what the loss depends on",
+                fix="check the graph with draw(loss), or pass allow_unused=True to get zeros",
+            ).at(who, origin)
+    return result if several else result[0]
+
+
+def _seed(loss: Node, seed: Node | None) -> Node:
+    origin = user_origin()
+    who = f"grad of {loss.name or loss.op!r}"
+    if not isinstance(loss, Node):
+        raise DTypeError(
+            f"the loss is a {type(loss).__name__}, not a node", fix="give the node of the loss"
+        ).at("grad", origin)
+    if loss.dtype not in FLOATS:
+        raise GradientError(
+            f"the loss holds {loss.dtype} values",
+            rule="only float values have gradients",
+            fix="take the gradient of a float loss",
+        ).at(who, origin)
+    if seed is None:
+        if loss.shape != ():
+            raise GradientError(
+                f"the loss is {described(loss.shape)}, not a scalar",
+                rule="a gradient starts from one number, or from a seed shaped like the loss",
+                fix="take the mean or sum of it first, or pass seed=",
+            ).at(who, origin)
+        return full((), 1, loss.dtype, name=f"d{loss.name or loss.op}")
+    if seed.shape != loss.shape or seed.dtype != loss.dtype:
+        raise ShapeError(
+            f"the seed is {seed.dtype} {described(seed.shape)}, the loss {loss.dtype} "
+            f"{described(loss.shape)}",
+            rule="a seed has the shape and dtype of the loss",
+            fix="broadcast or convert the seed",
+        ).at(who, origin)
+    return seed
+
+
+def backward(loss: Node, wrt: Sequence[Node], upstream: Node) -> dict[Node, Node]:
+    """Give the gradient node of every node on a path from `wrt` to the loss.
+
+    Nodes are visited in reverse; each passes `local ∘ upstream` to each needed input, and where a
+    value has several consumers their gradients are summed by a node of its own.
+    """
+    graph = Graph((loss,))
+    names = graph.names
+    needed = _on_path(graph, wrt)
+    arrived: dict[Node, list[Node]] = {loss: [upstream]}
+    users = {n: [u for u in dict.fromkeys(graph.consumers[n]) if u in needed] for n in graph.nodes}
+    gradients: dict[Node, Node] = {}
+    for node in reversed(graph.nodes):
+        if node not in arrived or node not in needed:
+            continue
+        total = _accumulate(arrived[node], node, f"d{names[node]}")
+        gradients[node] = total
+        if node in wrt and not any(i in needed for i in node.inputs):
+            continue
+        for k, source in enumerate(node.inputs):
+            if source not in needed or source.dtype not in FLOATS:
+                continue
+            name = f"d{names[source]}"
+            if len(users[source]) + (node.inputs.count(source) > 1) > 1:
+                name += f"_from_{names[node]}"
+            passed = downstream(node, k, total, name)
+            if passed is not None:
+                arrived.setdefault(source, []).append(passed)
+    return gradients
+
+
+def downstream(node: Node, k: int, upstream: Node, name: str) -> Node | None:
+    """Give the gradient that a node passes to its k-th input; None where it is zero."""
+    assert node.fragment is not None
+    fragment = vjp(node.fragment, k)
+    if fragment is None:
+        return None
+    of = {t: n for t, n in zip(node.fragment.inputs, node.inputs, strict=True)}
+    inputs = (*(of[t] for t in fragment.inputs[:-1]), upstream)
+    return Node(
+        f"{node.op}_grad",
+        fragment.output.shape,
+        fragment.output.dtype,
+        inputs=inputs,
+        fragment=fragment,
+        static=node.static,
+        name=name,
+        origin=node.origin,
+        formula=local_formula(node, k),
+        partner=node,
+        wrt=node.inputs[k],
+    )
+
+
+def local_formula(node: Node, k: int) -> str:
+    """Give the local gradient of a node with respect to its k-th input, as text."""
+    fragment = vjp(node.fragment, k) if node.fragment else None
+    if fragment is None:
+        return "0"
+    upstream = fragment.inputs[-1]
+    parts = []
+    for s in fragment.statements:
+        if s.target == fragment.output:
+            hit = [a for a in accesses(s.body) if a.tensor == upstream]
+            parts.append(render(local_gradient(s.body, hit[0]) if hit else s.body))
+    return " + ".join(parts)
+
+
+def _on_path(graph: Graph, wrt: Sequence[Node]) -> set[Node]:
+    needed = {n for n in graph.nodes if n in set(wrt)}
+    for node in graph.nodes:
+        if any(i in needed for i in node.inputs):
+            needed.add(node)
+    return needed
+
+
+def _accumulate(parts: list[Node], node: Node, name: str) -> Node:
+    """Sum the gradients that arrive from several consumers."""
+    if len(parts) == 1:
+        return parts[0]
+    tensors = tuple(Tensor(f"part{k}", p.shape, p.dtype) for k, p in enumerate(parts))
+    y = Tensor("y", node.shape, node.dtype)
+    at = tuple(_axes(node.shape))
+    body: Any = sympy.Add(*(t[at] for t in tensors))
+    fragment = Fragment(tensors, (state(y[at], Reduce.SET, body),), y)
+    return Node(
+        "sum_of_gradients",
+        node.shape,
+        node.dtype,
+        inputs=tuple(parts),
+        fragment=fragment,
+        name=name,
+        origin=node.origin,
+        formula="sum over all consumers",
+        partner=node,
+        wrt=node,
+    )
+
+
+def _axes(shape: Sequence[Size]) -> tuple[Any, ...]:
+    return indices(" ".join("ijklmnopqrst"[: len(shape)]))
+
+

@@ -1,0 +1,474 @@
+"""The graph a user writes: immutable nodes with name, op, inputs, shape, dtype and origin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import sympy
+
+from codegen.affine import Dim, Size, as_size
+from codegen.notation import DTYPES, FLOATS, DType, Reduce, Tensor, indices
+from codegen.notation import statement as state
+from graphcnn.errors import DTypeError, GraphError, Origin, ShapeError, described, user_origin
+from graphcnn.fragment import Fragment
+
+Array = npt.NDArray[Any]
+OPERATORS: dict[str, Callable[..., Any]] = {}
+"""The declared ops by name; Python's operators on nodes look theirs up here."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Node:
+    """One value of the graph. Nodes are equal only to themselves; `equal` compares values.
+
+    `partner` is, for a node of a backward graph, the forward node whose gradient rule it applies,
+    and `wrt` the forward node it is the gradient of.
+    """
+
+    op: str
+    shape: tuple[Size, ...]
+    dtype: DType
+    inputs: tuple[Node, ...] = ()
+    fragment: Fragment | None = None
+    static: tuple[tuple[str, Any], ...] = ()
+    name: str = ""
+    origin: Origin | None = None
+    formula: str = ""
+    partner: Node | None = None
+    wrt: Node | None = None
+
+    __array_ufunc__ = None  # array + node asks the node
+
+    def __add__(self, other: Any) -> Node:
+        return OPERATORS["add"](self, other)
+
+    def __radd__(self, other: Any) -> Node:
+        return OPERATORS["add"](other, self)
+
+    def __sub__(self, other: Any) -> Node:
+        return OPERATORS["subtract"](self, other)
+
+    def __rsub__(self, other: Any) -> Node:
+        return OPERATORS["subtract"](other, self)
+
+    def __mul__(self, other: Any) -> Node:
+        return OPERATORS["multiply"](self, other)
+
+    def __rmul__(self, other: Any) -> Node:
+        return OPERATORS["multiply"](other, self)
+
+    def __truediv__(self, other: Any) -> Node:
+        return OPERATORS["divide"](self, other)
+
+    def __rtruediv__(self, other: Any) -> Node:
+        return OPERATORS["divide"](other, self)
+
+    def __pow__(self, other: Any) -> Node:
+        return OPERATORS["power"](self, other)
+
+    def __rpow__(self, other: Any) -> Node:
+        return OPERATORS["power"](other, self)
+
+    def __matmul__(self, other: Any) -> Node:
+        return OPERATORS["matmul"](self, other)
+
+    def __rmatmul__(self, other: Any) -> Node:
+        return OPERATORS["matmul"](other, self)
+
+    def __neg__(self) -> Node:
+        return OPERATORS["negative"](self)
+
+    def __abs__(self) -> Node:
+        return OPERATORS["abs"](self)
+
+    def __lt__(self, other: Any) -> Node:
+        return OPERATORS["less"](self, other)
+
+    def __le__(self, other: Any) -> Node:
+        return OPERATORS["less_equal"](self, other)
+
+    def __gt__(self, other: Any) -> Node:
+        return OPERATORS["greater"](self, other)
+
+    def __ge__(self, other: Any) -> Node:
+        return OPERATORS["greater_equal"](self, other)
+
+    def __getitem__(self, key: Any) -> Node:
+        return OPERATORS["slice"](self, key)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """Give the sum over axes, all by default."""
+        return OPERATORS["sum"](self, axis, keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """Give the mean over axes, all by default."""
+        return OPERATORS["mean"](self, axis, keepdims)
+
+    def reshape(self, *shape: Any) -> Node:
+        """Give the same elements in row order under another shape."""
+        return OPERATORS["reshape"](self, shape[0] if isinstance(shape[0], tuple) else shape)
+
+    def astype(self, dtype: DType) -> Node:
+        """Give the values in another dtype."""
+        return OPERATORS["astype"](self, dtype)
+
+    @property
+    def T(self) -> Node:  # noqa: N802 (NumPy's name)
+        """The axes in reverse order."""
+        return OPERATORS["transpose"](self)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __bool__(self) -> bool:
+        raise DTypeError(
+            "a node has no truth value while the graph is being built",
+            rule="a graph is static: Python's `if`, `and`, `or` and `in` cannot look at values",
+            fix="use where(condition, a, b), maximum, minimum or comparisons as nodes",
+        ).at(repr(self), self.origin)
+
+    def __iter__(self) -> Any:
+        raise DTypeError(
+            "a node cannot be iterated over",
+            rule="a graph is static; its values exist only when it runs",
+            fix="index it: x[0], x[:, 1]",
+        ).at(repr(self), self.origin)
+
+    def __repr__(self) -> str:
+        args = ", ".join(i.name or i.op for i in self.inputs)
+        called = f"{self.op}({args})" if self.inputs else self.op
+        named = f"{self.name} = {called}" if self.name else called
+        return f"<{named} {self.dtype}[{', '.join(map(str, self.shape))}]>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Parameter(Node):
+    """A node that holds a value which training changes; `value` may be read and assigned."""
+
+    trainable: bool = True
+    _held: list[Array] = field(default_factory=list)
+
+    @property
+    def value(self) -> Array:
+        """The current value; writing into it changes the parameter."""
+        return self._held[0]
+
+    @value.setter
+    def value(self, new: Any) -> None:
+        array = np.asarray(new)
+        if array.shape != self._held[0].shape:
+            raise ShapeError(
+                f"the value given is {described(array.shape)}, the parameter is "
+                f"{described(self._held[0].shape)}",
+                rule="a parameter keeps its shape",
+                fix="make a new parameter, or reshape the value",
+            ).at(f"parameter {self.name!r}", user_origin())
+        self._held[0][...] = array
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Constant(Node):
+    """A node that holds an array which never changes."""
+
+    value: Array = field(default_factory=lambda: np.zeros(()))
+
+
+def dim(name: str) -> Dim:
+    """Give a symbolic size, such as a batch size, bound when a compiled function is called.
+
+    >>> dim("N") + 1
+    N + 1
+    """
+    if not isinstance(name, str) or not name:
+        raise DTypeError(f"a dim is named by a string, not {name!r}", fix='dim("N")')
+    return Dim(name)
+
+
+def input(name: str, shape: Sequence[Any] = (), dtype: DType = "float32") -> Node:
+    """Give a value that each call of the compiled function brings.
+
+    Integer inputs may be given as any integer dtype and are kept as int32; bools as bool.
+
+    >>> input("image", (dim("N"), 3, 32, 32))
+    <image = input float32[N, 3, 32, 32]>
+    """
+    origin = user_origin()
+    try:
+        return Node(
+            "input", _shape(shape), _dtype(dtype), name=_name(name, "input"), origin=origin
+        )
+    except GraphError as error:
+        raise error.at(f"input {name!r}", origin) from None
+
+
+def parameter(
+    name: str, value: Any, *, dtype: DType | None = None, trainable: bool = True
+) -> Parameter:
+    """Give a value that lives in the compiled function's memory and that `updates` can change.
+
+    float64 arrays become float32 unless `dtype` says otherwise.
+    """
+    origin = user_origin()
+    try:
+        array = np.asarray(value)
+        chosen = _dtype(dtype or ("float32" if array.dtype.kind == "f" else _kind(array)))
+        held = np.array(array, dtype=chosen, order="C")
+        shape = _shape(held.shape)
+        _name(name, "parameter")
+    except GraphError as error:
+        raise error.at(f"parameter {name!r}", origin) from None
+    return Parameter(
+        "parameter", shape, chosen, name=name, origin=origin, trainable=trainable, _held=[held]
+    )
+
+
+def constant(value: Any, dtype: DType | None = None, name: str = "") -> Node:
+    """Give a node for a number or an array that never changes.
+
+    A float64 array becomes float32 unless `dtype` says otherwise.
+    """
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise DTypeError(
+            f"{type(value).__name__} {value!r} is neither a number nor an array of numbers",
+            rule="operands are nodes, NumPy arrays or numbers",
+            fix="give input(...), parameter(...), an array or a number",
+        ).at(f"constant {name!r}" if name else "constant", user_origin())
+    chosen = dtype or ("float32" if array.dtype.kind == "f" else _kind(array))
+    if array.ndim == 0:
+        return literal(array.item(), chosen, name)
+    frozen = np.array(array, dtype=chosen, order="C")
+    frozen.flags.writeable = False
+    return Constant(
+        "constant", _shape(frozen.shape), chosen, name=name, origin=user_origin(), value=frozen
+    )
+
+
+def literal(value: float | int | bool, dtype: DType, name: str = "") -> Node:
+    """Give a scalar node whose value is part of the program."""
+    y = Tensor("y", (), dtype)
+    fragment = Fragment((), (state(y[()], Reduce.SET, _number(value)),), y)
+    return Node("constant", (), dtype, fragment=fragment, name=name, formula=f"{value:g}")
+
+
+def full(shape: Sequence[Size], value: float, dtype: DType, name: str = "") -> Node:
+    """Give a node filled with one number, of any (symbolic) shape."""
+    y = Tensor("y", shape, dtype)
+    at = indices(" ".join("ijklmnopqrst"[: len(y.shape)]))
+    fragment = Fragment((), (state(y[at], Reduce.SET, _number(value)),), y)
+    return Node("full", y.shape, dtype, fragment=fragment, name=name, formula=f"{value:g}")
+
+
+def _number(value: float | int | bool) -> Any:
+    if isinstance(value, (bool, int)):
+        return sympy.Integer(int(value))
+    if value != value:
+        raise DTypeError("a literal cannot be NaN", fix="pass it in an array")
+    if value in (float("inf"), float("-inf")):
+        return sympy.oo if value > 0 else -sympy.oo
+    return sympy.Float(value, 17) if value != int(value) else sympy.Integer(int(value))
+
+
+def as_operands(given: Sequence[tuple[str, Any]]) -> list[Node]:
+    """Make every operand a node; numbers take the dtype of the nodes beside them.
+
+    Raises `DTypeError` where float32 meets float64: nothing is promoted silently.
+    """
+    floats = {v.dtype: n for n, v in given if isinstance(v, Node) and v.dtype in FLOATS}
+    if len(floats) > 1:
+        shown = " and ".join(f"{n} is {d}" for d, n in floats.items())
+        raise DTypeError(
+            shown,
+            rule="float operands of one op share one dtype; nothing is promoted silently",
+            fix='convert one of them: x.astype("float32")',
+        )
+    beside = next(iter(floats), None)
+    whole = any(isinstance(v, Node) and v.dtype == "int32" for _, v in given)
+    nodes = []
+    for name, value in given:
+        if isinstance(value, Node):
+            nodes.append(value)
+            continue
+        array = np.asarray(value)
+        if isinstance(value, np.ndarray) and value.ndim and beside and array.dtype.kind == "f":
+            if array.dtype != beside:
+                raise DTypeError(
+                    f"{name} is an array of {array.dtype} beside nodes of {beside}",
+                    rule="float operands of one op share one dtype; nothing is promoted silently",
+                    fix=f"convert it: {name}.astype(np.{beside})",
+                )
+        kind = array.dtype.kind
+        chosen: DType | None = beside if kind == "f" else None
+        if kind in "iu" and not (whole and beside is None):
+            chosen = beside or "float32" if array.ndim == 0 else None
+        nodes.append(constant(value, chosen))
+    return nodes
+
+
+def _kind(array: Array) -> DType:
+    match array.dtype.kind:
+        case "b":
+            return "bool"
+        case "i" | "u":
+            return "int32"
+    raise DTypeError(
+        f"arrays of {array.dtype} are not supported",
+        rule=f"dtypes are {', '.join(DTYPES)}",
+        fix="convert with .astype(np.float32)",
+    )
+
+
+def _dtype(dtype: Any) -> DType:
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if name == "int64":
+        name = "int32"
+    if name not in DTYPES:
+        raise DTypeError(
+            f"dtype {dtype!r} is not supported",
+            rule=f"dtypes are {', '.join(DTYPES)}",
+            fix='leave it out for "float32"',
+        )
+    return name  # type: ignore[return-value]
+
+
+def _shape(shape: Any) -> tuple[Size, ...]:
+    if isinstance(shape, (int, sympy.Expr)):
+        shape = (shape,)
+    sizes = []
+    for size in shape:
+        try:
+            made = as_size(size)
+        except (ValueError, sympy.SympifyError):
+            raise ShapeError(
+                f"{size!r} is not a size in {tuple(shape)!r}",
+                rule="a shape holds whole numbers and dims",
+                fix='name unknown sizes: N = dim("N")',
+            ) from None
+        if isinstance(made, int) and made < 0:
+            raise ShapeError(
+                f"size {made} in {tuple(shape)!r}",
+                rule="sizes are at least zero",
+                fix='for an unknown size use a dim: N = dim("N")',
+            )
+        sizes.append(made)
+    return tuple(sizes)
+
+
+def _name(name: Any, kind: str) -> str:
+    if not isinstance(name, str) or not name:
+        raise DTypeError(
+            f"the name of an {kind} is a non-empty string, not {name!r}",
+            rule="inputs and parameters are addressed by name",
+            fix=f'{kind}("image", ...)',
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class Graph:
+    """All nodes that some outputs need, in an order in which each follows its inputs.
+
+    Raises `GraphError` where two inputs or parameters share a name.
+    """
+
+    outputs: tuple[Node, ...]
+
+    @classmethod
+    def of(cls, *outputs: Node) -> Self:
+        """Give the graph that ends in these nodes."""
+        return cls(outputs)
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node, inputs first; no recursion, so depth does not matter."""
+        done: dict[Node, None] = {}
+        stack = [*reversed(self.outputs)]
+        while stack:
+            node = stack[-1]
+            if node in done:
+                stack.pop()
+                continue
+            waiting = [i for i in node.inputs if i not in done]
+            if waiting:
+                stack.extend(reversed(waiting))
+            else:
+                done[node] = None
+                stack.pop()
+        return tuple(done)
+
+    @cached_property
+    def names(self) -> dict[Node, str]:
+        """A name for every node: the user's where there is one, else the op's and a number."""
+        given: dict[str, Node] = {}
+        names: dict[Node, str] = {}
+        for node in self.nodes:
+            if node.op in ("input", "parameter"):
+                other = given.setdefault(node.name, node)
+                if other is not node:
+                    raise GraphError(
+                        f"{node.op} {node.name!r} and {other.op} {node.name!r} "
+                        f"({other.origin}) share a name",
+                        rule="inputs and parameters are addressed by name",
+                        fix="give one of them another name",
+                    ).at(f"{node.op} {node.name!r}", node.origin)
+                names[node] = node.name
+        taken = set(given)
+        counts: dict[str, int] = {}
+        for node in self.nodes:
+            if node in names:
+                continue
+            base = node.name or node.op
+            name = base
+            while name in taken:
+                counts[base] = counts.get(base, 0) + 1
+                name = f"{base}_{counts[base]}"
+            taken.add(name)
+            names[node] = name
+        return {node: names[node] for node in self.nodes}
+
+    @cached_property
+    def consumers(self) -> dict[Node, tuple[Node, ...]]:
+        """The nodes that use each node, once per use."""
+        found: dict[Node, list[Node]] = {node: [] for node in self.nodes}
+        for node in self.nodes:
+            for source in node.inputs:
+                found[source].append(node)
+        return {node: tuple(users) for node, users in found.items()}
+
+    def of_kind(self, *ops: str) -> tuple[Node, ...]:
+        """The nodes of these ops, in order."""
+        return tuple(n for n in self.nodes if n.op in ops)
+
+    def __str__(self) -> str:
+        rows = []
+        for node in self.nodes:
+            args = ", ".join(self.names[i] for i in node.inputs)
+            static = ", ".join(f"{n}={v}" for n, v in node.static if v is not None)
+            call = f"{node.op}({', '.join(p for p in (args, static) if p)})"
+            rows.append(
+                (
+                    self.names[node],
+                    f"{node.dtype}[{', '.join(map(str, node.shape))}]",
+                    call if node.fragment else node.op,
+                    str(node.origin or ""),
+                )
+            )
+        widths = [max((len(r[c]) for r in rows), default=0) for c in range(4)]
+        return "\n".join(
+            "  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows
+        )
+
+
+def listed(nodes: Node | Iterable[Node]) -> tuple[Node, ...]:
+    """Give one node or several as a tuple."""
+    return (nodes,) if isinstance(nodes, Node) else tuple(nodes)

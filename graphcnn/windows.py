@@ -1,0 +1,128 @@
+"""Windows that slide over an image: pairs, padding and output sizes, with errors that teach."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy
+
+from codegen.affine import Size, nonnegative
+from graphcnn.errors import DTypeError, ShapeError
+
+
+def pair(value: Any, what: str, least: int) -> tuple[int, int]:
+    """Give (vertical, horizontal) from one whole number or two, each at least `least`.
+
+    >>> pair(3, "stride", 1), pair((2, 1), "stride", 1)
+    ((3, 3), (2, 1))
+    """
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) != 2 or not all(_whole(v) for v in values):
+        raise DTypeError(
+            f"{what}={value!r}",
+            rule=f"{what} is a whole number or a pair (vertical, horizontal)",
+            fix=f"{what}=2 or {what}=(2, 1)",
+        )
+    if min(values) < least:
+        raise ShapeError(
+            f"{what}={value!r}", rule=f"{what} is at least {least}", fix=f"{what}={max(least, 1)}"
+        )
+    return int(values[0]), int(values[1])
+
+
+def padding_for(
+    padding: Any,
+    size: tuple[Size, Size],
+    kernel: tuple[Size, Size],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+) -> tuple[int, int, int, int]:
+    """Give padding as (top, bottom, left, right).
+
+    "same" makes the output ⌈size/stride⌉ long; an odd cell of the total goes to the bottom and
+    right, as in TensorFlow. With stride 1 it needs an odd reach d·(K − 1) to be symmetric.
+
+    >>> padding_for("same", (32, 32), (5, 5), (1, 1), (1, 1))
+    (2, 2, 2, 2)
+    """
+    if isinstance(padding, str):
+        sides = [
+            _named(padding, *axis) for axis in zip(size, kernel, stride, dilation, strict=True)
+        ]
+        return (*sides[0], *sides[1])
+    if isinstance(padding, (tuple, list)) and len(padding) == 4:
+        if all(_whole(p) and p >= 0 for p in padding):
+            top, bottom, left, right = (int(p) for p in padding)
+            return top, bottom, left, right
+    elif isinstance(padding, int) or (isinstance(padding, (tuple, list)) and len(padding) == 2):
+        vertical, horizontal = pair(padding, "padding", 0)
+        return vertical, vertical, horizontal, horizontal
+    raise DTypeError(
+        f"padding={padding!r}",
+        rule='padding is a whole number ≥ 0, a pair, (top, bottom, left, right), "same", '
+        '"valid" or "full"',
+        fix="padding=1",
+    )
+
+
+def _named(padding: str, size: Size, kernel: Size, stride: int, dilation: int) -> tuple[int, int]:
+    if not isinstance(kernel, int):
+        raise ShapeError(f"padding={padding!r} needs a kernel of known size, not {kernel}")
+    reach = dilation * (kernel - 1)
+    match padding:
+        case "valid":
+            return 0, 0
+        case "full":
+            return reach, reach
+        case "same" if stride == 1:
+            total = reach
+        case "same":
+            if not isinstance(size, int):
+                raise ShapeError(
+                    f'padding="same" with stride {stride} on a symbolic size {size}',
+                    rule="with a stride, same padding depends on the size",
+                    fix="give the padding as numbers",
+                )
+            total = max(0, (-(-size // stride) - 1) * stride + reach + 1 - size)
+        case _:
+            raise DTypeError(
+                f"padding={padding!r}",
+                rule='a padding by name is "same", "valid" or "full"',
+                fix='padding="same"',
+            )
+    return total // 2, total - total // 2
+
+
+def window_size(
+    what: str, size: Size, kernel: Size, stride: int, padding: int, dilation: int, ceil: bool = False
+) -> Size:
+    """Give the number of places a window takes: ⌊(size + padding − d·(K − 1) − 1)/s⌋ + 1.
+
+    Raises `ShapeError` where the window does not fit even once.
+
+    >>> window_size("width", 32, 5, 1, 0, 1), window_size("width", 32, 5, 2, 4, 1)
+    (28, 16)
+    """
+    slack = sympy.sympify(size) + padding - dilation * (sympy.sympify(kernel) - 1) - 1
+    if not slack.is_Integer:
+        if stride == 1 and (nonnegative(slack) or True):
+            return sympy.expand(slack + 1)
+        raise ShapeError(
+            f"{what} {size} is symbolic and the stride is {stride}",
+            rule="only stride 1 keeps a symbolic size affine",
+            fix="give the image a fixed height and width; keep the batch symbolic",
+        )
+    if slack < 0:
+        reach = dilation * (int(kernel) - 1) + 1
+        raise ShapeError(
+            f"the window is {reach} long but the {what} is {size} with padding {padding}: "
+            f"({size} + {padding} − {reach})/{stride} + 1 < 1",
+            rule="a window, dilation included, fits into the padded image at least once",
+            fix=f"use a smaller kernel or at least {-int(slack)} more padding",
+        )
+    steps = -(-int(slack) // stride) if ceil else int(slack) // stride
+    return steps + 1
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
