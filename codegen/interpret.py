@@ -354,7 +354,7 @@ def _view(
         sum(numbers.get(s, 0) * step for numbers, step in zip(parts, array.strides, strict=True))
         for s in symbols
     ]
-    base = array[tuple(slice(low, None) for low in lows)]
+    base = array[(..., *(slice(low, None) for low in lows))]
     return as_strided(base, [extents[s] for s in symbols], strides, writeable=not pad), symbols
 
 
