@@ -1,0 +1,174 @@
+"""C text in, loaded library out: compiled only if no process has compiled it before."""
+
+import os
+import re
+import shlex
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+from .binding import BINDING_VERSION, read_binding, write_binding
+from .cache import Built, Cache, content_key, logger, open_cache, temporary_cache
+from .compiler import run_compiler
+from .errors import CompileError
+from .flags import profile_flags
+from .sanitize import check_sanitizer, sanitizer_flags
+from .toolchain import Toolchain, require_toolchain
+
+_UNIT = re.compile(r"[A-Za-z0-9_]+")
+_HEADER = re.compile(r"[A-Za-z0-9_]+\.h")
+
+# Part of every key; to be raised when equal inputs come to mean another library.
+_FORMAT = 1
+
+_SHOWN_LINES = 20
+
+
+@dataclass(frozen=True)
+class Library:
+    """A loaded library: call `lib.function(...)`, make its arguments with `ffi`.
+
+    `source` is the folder of its C text; `compiled` tells whether a compiler had to run.
+    """
+
+    ffi: Any  # cffi's: the attributes of both are known when the declarations are, at run time
+    lib: Any
+    path: Path
+    source: Path
+    compiled: bool
+
+
+_loaded: dict[tuple[Path, str], Library] = {}
+
+
+def build(
+    units: Mapping[str, str],
+    declarations: str,
+    *,
+    headers: Mapping[str, str] = {},
+    profile: str = "release",
+    toolchain: Toolchain | None = None,
+    cache: Cache | None = None,
+) -> Library:
+    """The library of some C units (by file stem), callable through cffi `declarations`.
+
+    Headers, by file name, stand beside the units. Equal arguments give the same Library; another
+    process, a library loaded from disk.
+
+    Raises CompilerNotFound, CompileError, ValueError for names that are not plain or an unknown
+    profile, and cffi's CDefError for declarations it cannot read.
+    """
+    _check_names(units, headers)
+    flags = profile_flags(profile)
+    cache = cache or open_cache()
+    toolchain = toolchain or require_toolchain(cache=cache)
+    if "sanitize" in profile:
+        check_sanitizer(toolchain)
+        flags += sanitizer_flags(toolchain)
+    job = _Job(dict(units), dict(headers), declarations, flags, toolchain)
+    try:
+        return _load(job, cache)
+    except OSError as error:
+        fallback = temporary_cache()
+        if cache == fallback:
+            raise
+        # Unwritable, full, or mounted so that nothing in it may be executed.
+        logger.warning(
+            "cache %s cannot be used (%s); compiling for this process", cache.root, error
+        )
+        return _load(job, fallback)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One library to make, as it was asked for."""
+
+    units: dict[str, str]
+    headers: dict[str, str]
+    declarations: str
+    flags: tuple[str, ...]
+    toolchain: Toolchain
+
+    @property
+    def key(self) -> str:
+        return content_key(
+            _FORMAT,
+            BINDING_VERSION,
+            list(self.units.items()),
+            sorted(self.headers.items()),
+            self.declarations,
+            self.flags,
+            self.toolchain.identity,
+        )
+
+
+def _check_names(units: Mapping[str, str], headers: Mapping[str, str]) -> None:
+    if not units:
+        raise ValueError("no C units given; a library needs at least one")
+    for pattern, names in ((_UNIT, units), (_HEADER, headers)):
+        for name in names:
+            if not pattern.fullmatch(name):
+                raise ValueError(
+                    f"{name!r} cannot name a C file here; it must match {pattern.pattern}"
+                )
+
+
+def _load(job: _Job, cache: Cache) -> Library:
+    key = job.key
+    known = _loaded.get((cache.root, key))
+    if known:
+        return known
+    found = cache.find(key)
+    built = found or _compile(job, key, cache)
+    ffi = read_binding(built.binding)
+    lib = ffi.dlopen(str(built.path))
+    library = Library(ffi, lib, built.path, cache.folder(key), compiled=found is None)
+    return _loaded.setdefault((cache.root, key), library)
+
+
+def _compile(job: _Job, key: str, cache: Cache) -> Built:
+    binding = write_binding(job.declarations)
+    for stem, text in job.units.items():
+        cache.write_source(key, f"{stem}.c", text)
+    for name, text in job.headers.items():
+        cache.write_source(key, name, text)
+    # The output waits outside the cache, which may have no room for it.
+    with tempfile.TemporaryDirectory(prefix="graphcnn-") as scratch:
+        library = Path(scratch, "library")
+        _compile_units(job, cache.folder(key), library)
+        return cache.store(key, library.read_bytes(), binding)
+
+
+def _compile_units(job: _Job, source: Path, library: Path) -> None:
+    """Compile the text in `source`, where the compiler runs and knows it by its bare names.
+
+    So messages and debuggers lead to text that is kept, and equal text gives equal bytes.
+    """
+    compiler = (*job.toolchain.command, *job.flags, *job.toolchain.compile_flags)
+    files = [f"{stem}.c" for stem in job.units]
+    objects = [str(library.with_name(f"{stem}.o")) for stem in job.units]
+    if len(files) > 1:
+        commands = [
+            (*compiler, "-c", file, "-o", object_)
+            for file, object_ in zip(files, objects, strict=True)
+        ]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(_run_or_raise, commands, repeat(source)))
+        files = objects
+    _run_or_raise(
+        (*compiler, "-shared", *files, "-o", str(library), *job.toolchain.link_flags), source
+    )
+
+
+def _run_or_raise(command: Sequence[str], source: Path) -> None:
+    outcome = run_compiler(command, source)
+    if outcome.succeeded:
+        return
+    raise CompileError(
+        f"{outcome.complaint(_SHOWN_LINES)}\n\n"
+        f"said {command[0]} in {source}, where the text is kept:\n    {shlex.join(command)}"
+    )
