@@ -114,7 +114,7 @@ def _points(
     for guard in statement.guards:
         mask = mask & inside(guard.expr, guard.size)
     target = values[statement.target.name]
-    body = _evaluate(statement.body, values, env, np.dtype(target.dtype))
+    body = _evaluate(statement.body, values, env, np.dtype(statement.compute_dtype))
     body = np.broadcast_to(body, shape)
     mask = np.broadcast_to(mask, shape)
     where = [np.broadcast_to(_coordinate(m, env), shape) for m in statement.maps]

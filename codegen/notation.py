@@ -350,6 +350,17 @@ class Statement:
         return tuple(i for i, _ in self.box if i not in used)
 
     @cached_property
+    def compute_dtype(self) -> DType:
+        """The dtype in which the body is evaluated: the target's, or a float one that it reads.
+
+        A comparison writes bools and an arg-max writes positions, but both look at floats.
+        """
+        if self.target.dtype in FLOATS:
+            return self.target.dtype
+        read = (a.tensor.dtype for a in accesses(self.body))
+        return next((d for d in read if d in FLOATS), "int32")
+
+    @cached_property
     def guards(self) -> tuple[Guard, ...]:
         """What must hold at a point for it to count: reads and writes inside their tensors."""
         found = [*self.extra]
