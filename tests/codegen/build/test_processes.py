@@ -61,7 +61,8 @@ def test_a_process_killed_while_compiling_harms_no_other(
         "sleepy", f'case "$*" in *dot.c*) [ -e {slow} ] && touch {begun} && sleep 60;; esac'
     )
     slow.touch()
-    process = start_python(BUILD, CC=compiler)
+    # What the killed process leaves behind goes where the test's own files go.
+    process = start_python(BUILD, CC=compiler, TMPDIR=str(tmp_path))
     while not begun.exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)

@@ -10,6 +10,7 @@ import pytest
 from codegen.build import (
     Cache,
     CompilerNotFound,
+    build,
     compiler_calls,
     find_toolchain,
     forget_toolchains,
@@ -67,6 +68,17 @@ def test_a_machine_without_a_compiler_has_none(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert find_toolchain() is None
+
+
+@pytest.mark.long  # its first run on a machine compiles zig's own runtime
+def test_the_compiler_of_the_wheel_serves_a_machine_without_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("ziglang")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert require_toolchain().name == "zig"
+    library = build({"one": "int one(void) { return 1; }\n"}, "int one(void);")
+    assert library.lib.one() == 1
 
 
 def test_a_compiler_installed_after_a_failure_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
