@@ -166,7 +166,8 @@ def _combine(
             best = key.max(axis=1, keepdims=True) if largest else key.min(axis=1, keepdims=True)
             # The first NaN wins, then the first inside point of the best value.
             rank = np.where((key == best) & inside, nan_first, 2)
-            target[tuple(w.reshape(rows, -1)[:, 0] for w in where)] = rank.argmin(axis=1)
+            first = np.where(inside.any(axis=1), rank.argmin(axis=1), -1)
+            target[tuple(w.reshape(rows, -1)[:, 0] for w in where)] = first
 
 
 def _coordinate(expr: Any, env: Mapping[Any, Any]) -> Array:

@@ -62,7 +62,15 @@ class Reduce(Enum):
     @property
     def identity(self) -> float:
         """The value of an element that no index point reaches."""
-        return {Reduce.MAX: float("-inf"), Reduce.MIN: float("inf")}.get(self, 0.0)
+        return _IDENTITY.get(self, 0.0)
+
+
+_IDENTITY = {
+    Reduce.MAX: float("-inf"),
+    Reduce.MIN: float("inf"),
+    Reduce.ARGMAX: -1.0,
+    Reduce.ARGMIN: -1.0,
+}
 
 
 class Tensor(sympy.Atom):
@@ -155,7 +163,7 @@ class Access(sympy.Expr):
         return sympy.S.Zero
 
     def _sympystr(self, printer: Any) -> str:
-        return f"{self.tensor.name}[{','.join(str(m) for m in self.maps)}]"
+        return f"{self.tensor.name}[{','.join(printer.doprint(m) for m in self.maps)}]"
 
 
 class Equal(Function):  # type: ignore[misc]
@@ -259,7 +267,7 @@ class Guard:
     size: Size
 
     def __str__(self) -> str:
-        return f"0 ≤ {self.expr} < {self.size}"
+        return f"0 ≤ {render(self.expr)} < {render(self.size)}"
 
 
 @dataclass(frozen=True)
@@ -277,7 +285,8 @@ class Binding:
     leading: bool = True
 
     def __str__(self) -> str:
-        quotient = f"{self.value}" if self.divisor == 1 else f"⌊{self.value}/{self.divisor}⌋"
+        value = render(self.value)
+        quotient = value if self.divisor == 1 else f"⌊{value}/{self.divisor}⌋"
         return f"{self.index} := {quotient if self.leading else f'{quotient} mod {self.size}'}"
 
 
@@ -363,7 +372,7 @@ class Statement:
     @cached_property
     def guards(self) -> tuple[Guard, ...]:
         """What must hold at a point for it to count: reads and writes inside their tensors."""
-        found = [*self.extra]
+        found = [g for g in self.extra if not inside(g.expr, g.size, self.sizes)]
         sides = [(self.target, self.maps), *((a.tensor, a.maps) for a in self.reads)]
         for tensor, maps in sides:
             for expr, size in zip(maps, tensor.shape, strict=True):

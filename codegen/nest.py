@@ -1,0 +1,178 @@
+"""The loop language between schedules and C: a dozen node kinds, no symbols of algebra.
+
+Expressions are numbers, names, array elements and applications of an operator or function;
+statements are loops, conditions, declarations and stores. Everything is frozen and prints as a
+reader would write it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from codegen.affine import Size
+from codegen.notation import DType
+
+Scalar = DType | str  # "int64" for indices and sizes
+
+
+@dataclass(frozen=True)
+class Number:
+    """A literal of a type."""
+
+    value: float
+    dtype: Scalar
+
+
+@dataclass(frozen=True)
+class Name:
+    """A loop index, a size or a local scalar."""
+
+    name: str
+    dtype: Scalar = "int64"
+
+
+@dataclass(frozen=True)
+class Element:
+    """One element of an array."""
+
+    array: str
+    at: tuple[Expression, ...]
+    dtype: Scalar
+
+
+@dataclass(frozen=True)
+class Apply:
+    """An operator or function of a type applied to arguments.
+
+    Operators are `+ - * / neg`, comparisons, `and or not`, `select`, `cast`, `isnan`, `min max`,
+    `floor_div ceil_div mod`; anything else is a function of the mathematics library.
+    """
+
+    op: str
+    args: tuple[Expression, ...]
+    dtype: Scalar
+
+
+Expression = Number | Name | Element | Apply
+
+
+@dataclass(frozen=True)
+class Loop:
+    """`for index in [start, stop) step: body`; the bounds are the tightest of several."""
+
+    index: str
+    start: tuple[Expression, ...]
+    stop: tuple[Expression, ...]
+    body: tuple[Node, ...]
+    step: int = 1
+
+
+@dataclass(frozen=True)
+class When:
+    """`if condition: body`."""
+
+    condition: Expression
+    body: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Let:
+    """Declare a local scalar; `fixed` ones never change."""
+
+    name: str
+    dtype: Scalar
+    value: Expression
+    fixed: bool = True
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Declare a small local array."""
+
+    name: str
+    dtype: Scalar
+    size: int
+
+
+@dataclass(frozen=True)
+class Store:
+    """`place op value` with op `=` or `+=`."""
+
+    place: Element | Name
+    value: Expression
+    op: str = "="
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A line for the reader."""
+
+    text: str
+
+
+Node = Loop | When | Let | Scratch | Store | Remark
+
+
+@dataclass(frozen=True)
+class Array:
+    """An array that a function is given: its name, type, shape, and whether it is written."""
+
+    name: str
+    dtype: DType
+    shape: tuple[Size, ...]
+    written: bool
+
+
+@dataclass(frozen=True)
+class Function:
+    """One nest: its name, what it says of itself, sizes and arrays it takes, what it does."""
+
+    name: str
+    doc: tuple[str, ...]
+    sizes: tuple[str, ...]
+    arrays: tuple[Array, ...]
+    body: tuple[Node, ...]
+
+    def __str__(self) -> str:
+        head = f"{self.name}({', '.join([*self.sizes, *(a.name for a in self.arrays)])})"
+        return "\n".join([head, *(f"  {line}" for node in self.body for line in show(node))])
+
+
+def show(node: Node) -> Iterator[str]:
+    """Give a node as lines of text."""
+    match node:
+        case Loop(index, start, stop, body, step):
+            low, high = (", ".join(map(spell, bound)) for bound in (start, stop))
+            low = low if len(start) == 1 else f"max({low})"
+            high = high if len(stop) == 1 else f"min({high})"
+            yield f"for {index} in {low}..{high}" + (f" by {step}" if step != 1 else "")
+            for inner in body:
+                yield from (f"  {line}" for line in show(inner))
+        case When(condition, body):
+            yield f"if {spell(condition)}"
+            for inner in body:
+                yield from (f"  {line}" for line in show(inner))
+        case Let(name, dtype, value):
+            yield f"{name}: {dtype} = {spell(value)}"
+        case Scratch(name, dtype, size):
+            yield f"{name}: {dtype}[{size}]"
+        case Store(place, value, op):
+            yield f"{spell(place)} {op} {spell(value)}"
+        case Remark(text):
+            yield f"# {text}"
+
+
+def spell(e: Expression) -> str:
+    """Give an expression as text, fully parenthesised only where it helps."""
+    match e:
+        case Number(value):
+            return f"{value:g}"
+        case Name(name):
+            return name
+        case Element(array, at):
+            return f"{array}[{', '.join(map(spell, at))}]"
+        case Apply(op, (a, b)) if not op.isidentifier():
+            return f"({spell(a)} {op} {spell(b)})"
+        case Apply(op, args):
+            return f"{op}({', '.join(map(spell, args))})"

@@ -1,0 +1,125 @@
+"""Turn scatters into gathers by inverting affine maps.
+
+Before: dx[2·i + u] += dy[i]·w[u]
+After:  dx[2·i]     += dy[i - u]·w[2·u]         where 0 ≤ i - u < |i|
+        dx[2·i + 1] += dy[i - u]·w[2·u + 1]     where 0 ≤ i - u < |i|
+
+After it no two points write the same element, so elements can be computed independently and in
+registers. A stride gives one statement for each phase, not a divisibility test in a loop: nothing
+is multiplied by the zeros that a dilated input would hold.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import sympy
+
+from codegen.affine import Index, Size, split
+from codegen.notation import Guard, Reduce, Statement, accesses
+from codegen.program import Program
+from codegen.rewrite.maps import injective, mixed_radix
+
+
+def gather(program: Program) -> Program:
+    """Give the program with every sum whose left side is affine and overlapping inverted."""
+    return program.with_statements(g for s in program.statements for g in gathered(s))
+
+
+def gathered(statement: Statement) -> Iterator[Statement]:
+    """Give the statements that gather what one statement scatters."""
+    axis = _overlapping(statement)
+    if statement.op is not Reduce.SUM or statement.bindings or axis is None:
+        yield statement
+        return
+    solved = _invert(statement, axis)
+    if solved is None:
+        yield statement
+        return
+    for part in solved:
+        yield from gathered(part)
+
+
+def _overlapping(statement: Statement) -> int | None:
+    """The first coordinate of the left side that several points share."""
+    if injective(statement):
+        return None
+    for axis, m in enumerate(statement.maps):
+        coefficients = split(m)[1]
+        if len(coefficients) > 1 and not mixed_radix(coefficients, statement):
+            return axis
+    return None
+
+
+def _invert(statement: Statement, axis: int) -> list[Statement] | None:
+    """Solve `h = s·i + Σ d·u + c` for the longest index i; one statement for each phase of h."""
+    constant, coefficients = split(statement.maps[axis])
+    elsewhere = {s for a, m in enumerate(statement.maps) if a != axis for s in m.free_symbols}
+    if elsewhere & set(coefficients) or not all(c.is_Integer for c in coefficients.values()):
+        return None
+    solved = max(coefficients, key=lambda i: (_length(statement.sizes[i]), i.name))
+    stride = int(coefficients[solved])
+    others = {u: int(c) for u, c in coefficients.items() if u != solved}
+    size = statement.target.shape[axis]
+    if abs(stride) == 1:
+        shift = sum((c * u for u, c in others.items()), constant)
+        back = stride * (solved - shift)
+        return [_replace(statement, axis, solved, solved, size, {solved: back}, {})]
+    if stride < 0 or not isinstance(size, int) or not constant.is_Integer:
+        return None
+    if not all(isinstance(statement.sizes[u], int) for u in others):
+        return None
+    parts = {u: stride // math.gcd(stride, c) for u, c in others.items()}
+    result = []
+    for phases in itertools.product(*(range(n) for n in parts.values())):
+        digit = dict(zip(parts, phases, strict=True))
+        offset = int(constant) + sum(others[u] * q for u, q in digit.items())
+        phase = offset % stride
+        rows = -(-(size - phase) // stride)
+        counts = {u: -(-(int(statement.sizes[u]) - q) // parts[u]) for u, q in digit.items()}
+        if rows <= 0 or min(counts.values()) <= 0:
+            continue
+        back = solved + (phase - offset) // stride
+        back -= sum((others[u] * parts[u] // stride * u for u in others), sympy.S.Zero)
+        rules = {u: parts[u] * u + q for u, q in digit.items()} | {solved: back}
+        left = stride * solved + phase
+        result.append(_replace(statement, axis, left, solved, rows, rules, counts))
+    return result
+
+
+def _replace(
+    statement: Statement,
+    axis: int,
+    left: Any,
+    solved: Index,
+    rows: Size,
+    rules: dict[Index, Any],
+    counts: dict[Index, int],
+) -> Statement:
+    """Give the statement with its indices rewritten; the solved one keeps its letter and place."""
+
+    def swap(expr: Any) -> Any:
+        return sympy.expand(expr.xreplace(rules))
+
+    maps = tuple(left if a == axis else swap(m) for a, m in enumerate(statement.maps))
+    changed = statement.body.xreplace(rules)
+    back = swap(sympy.sympify(solved))
+    sizes: dict[Index, Size] = {**statement.sizes, **counts, solved: rows}
+    box = tuple((i, sizes[i]) for i, _ in statement.box)
+    extra = tuple(Guard(swap(g.expr), g.size) for g in statement.extra)
+    extra += (Guard(back, statement.sizes[solved]),)
+    return replace(statement, maps=maps, body=expanded(changed), box=box, extra=extra)
+
+
+def expanded(body: Any) -> Any:
+    """Give the body with the coordinates of its accesses multiplied out."""
+    rules = {a: a.func(a.tensor, *map(sympy.expand, a.maps)) for a in accesses(body)}
+    return body.xreplace({a: b for a, b in rules.items() if a != b})
+
+
+def _length(size: Size) -> float:
+    return size if isinstance(size, int) else math.inf

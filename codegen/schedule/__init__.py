@@ -1,0 +1,7 @@
+"""Scheduling: which statements share a loop nest, in which order its loops run."""
+
+from codegen.schedule.collapse import collapse
+from codegen.schedule.fuse import Kernel, Stage, fuse
+from codegen.schedule.order import Schedule, choose_schedule
+
+__all__ = ["Kernel", "Schedule", "Stage", "choose_schedule", "collapse", "fuse"]

@@ -1,0 +1,143 @@
+"""Group statements into kernels: a reduction and the element-wise stages that follow it at once.
+
+Before: y[n,k] += w[k,c]·x[n,c]   |   z[i,j] = max(y[i,j] + b[j], 0)     two nests
+After:  y[n,k] += w[k,c]·x[n,c];  z[n,k] = max(y[n,k] + b[k], 0)         one nest, y in registers
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from codegen.affine import Box, Index
+from codegen.notation import Statement, Tensor
+from codegen.program import Program
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The statements that own one tensor."""
+
+    tensor: Tensor
+    statements: tuple[Statement, ...]
+
+    @property
+    def reads(self) -> tuple[Any, ...]:
+        """Every access of the stage."""
+        return tuple(dict.fromkeys(a for s in self.statements for a in s.reads))
+
+    @property
+    def whole(self) -> bool:
+        """Whether each statement covers the tensor, point by point, in plain coordinates."""
+        return all(covers_by_points(s) for s in self.statements)
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether the stage is one element-wise assignment."""
+        (*_, last) = self.statements
+        return len(self.statements) == 1 and self.whole and not last.reduced
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.statements))
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Stages that run in one loop nest, over the box of the first."""
+
+    stages: tuple[Stage, ...]
+
+    @property
+    def name(self) -> str:
+        """The kernel is called after the tensor that it ends in."""
+        return self.stages[-1].tensor.name
+
+    @property
+    def box(self) -> Box:
+        """The parallel box that all stages share."""
+        first = self.stages[0].statements[0]
+        return tuple((i, n) for i, n in first.box if i in first.parallel)
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """All statements, in order."""
+        return tuple(s for stage in self.stages for s in stage.statements)
+
+    @property
+    def made(self) -> tuple[Tensor, ...]:
+        """The tensors that the kernel computes."""
+        return tuple(stage.tensor for stage in self.stages)
+
+    @property
+    def reads(self) -> tuple[Tensor, ...]:
+        """The tensors that the kernel reads from memory, in order."""
+        own = set(self.made)
+        found = dict.fromkeys(a.tensor for s in self.stages for a in s.reads)
+        return tuple(t for t in found if t not in own)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.stages))
+
+
+def covers_by_points(statement: Statement) -> bool:
+    """Whether a statement writes every element once a point, guards of its reads aside."""
+    if statement.bindings:
+        return False
+    sizes = statement.sizes
+    seen: set[Index] = set()
+    for m, n in zip(statement.maps, statement.target.shape, strict=True):
+        if m == 0 and n == 1:
+            continue
+        if not isinstance(m, Index) or m in seen or sizes[m] != n:
+            return False
+        seen.add(m)
+    return True
+
+
+def fuse(program: Program, *, enabled: bool = True) -> tuple[Kernel, ...]:
+    """Give the kernels of a program in an order in which each follows what it reads."""
+    kernels: list[Kernel] = []
+    home: dict[Tensor, int] = {}
+    last = {s.target: at for at, s in enumerate(program.statements)}
+    definitions = sorted(program.definitions.items(), key=lambda item: last[item[0]])
+    for tensor, statements in definitions:
+        stage = Stage(tensor, statements)
+        at = _place(stage, kernels, home) if enabled else None
+        if at is None:
+            at = len(kernels)
+            kernels.append(Kernel((stage,)))
+        else:
+            kernels[at] = Kernel((*kernels[at].stages, _aligned(stage, kernels[at])))
+        home[tensor] = at
+    return tuple(kernels)
+
+
+def _place(stage: Stage, kernels: Sequence[Kernel], home: dict[Tensor, int]) -> int | None:
+    """The kernel that an element-wise stage can join: the last one that makes what it reads."""
+    if not stage.pointwise:
+        return None
+    (statement,) = stage.statements
+    if statement.guards:
+        return None
+    sources = [home[a.tensor] for a in statement.reads if a.tensor in home]
+    if not sources:
+        return None
+    at = max(sources)
+    kernel = kernels[at]
+    if not kernel.stages[0].whole or not all(s.pointwise for s in kernel.stages[1:]):
+        return None
+    if [n for _, n in kernel.box] != [n for _, n in statement.box]:
+        return None
+    aligned = _aligned(stage, kernel).statements[0]
+    points = {s.tensor: s.statements[0].maps for s in kernel.stages}
+    same = all(a.maps == points[a.tensor] for a in aligned.reads if a.tensor in points)
+    return at if same else None
+
+
+def _aligned(stage: Stage, kernel: Kernel) -> Stage:
+    """Give the stage in the letters of the kernel."""
+    (statement,) = stage.statements
+    letters = {a: b for (a, _), (b, _) in zip(statement.box, kernel.box, strict=True)}
+    return Stage(stage.tensor, (statement.substitute(letters),))
+

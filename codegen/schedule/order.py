@@ -1,0 +1,99 @@
+"""The order of a nest's loops: which index runs across vector lanes, which stay outside.
+
+A plain cost model: an index makes a good innermost loop where most accesses step by zero or one
+element along it and it is long enough to fill the lanes. A schedule is data; print it, compare
+it, or give another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+
+from codegen.affine import Index, Size, split
+from codegen.notation import Reduce, Statement, Tensor
+
+LANES = 16  # floats in the widest vector register; narrower machines use several
+TILE = 64  # elements of a row that are accumulated at once, on the stack
+SHORT = 16  # a reduction this short runs inside the lane loop, its sum in a register
+TYPICAL = 64  # what a symbolic size is taken for
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How one reduction runs: its outer loops, the lane index, the loop inside the lanes.
+
+    `lane` is a parallel index (one accumulator an element), a reduced one (partial sums that are
+    added in a fixed order), or None (one scalar accumulator).
+    """
+
+    outer: tuple[Index, ...]
+    reduced: tuple[Index, ...]
+    lane: Index | None
+    inner: Index | None = None
+    tile: int = TILE
+
+    def __str__(self) -> str:
+        parts = [f"outer {' '.join(map(str, self.outer)) or '-'}"]
+        parts += [f"reduce {' '.join(map(str, self.reduced)) or '-'}"]
+        parts += [f"lanes {self.lane or '-'}"]
+        parts += [f"inside {self.inner}"] if self.inner else []
+        return ", ".join(parts)
+
+
+def choose_schedule(statement: Statement) -> Schedule:
+    """Give the schedule of a reduction, or of one element-wise statement."""
+    candidates = [i for i, _ in statement.box if _may_run(i, statement)]
+    scored = sorted((cost(i, statement), k) for k, i in enumerate(candidates))
+    lane = candidates[scored[0][1]] if scored and scored[0][0] < 1 else None
+    outer = tuple(i for i in statement.parallel if i != lane)
+    reduced = tuple(i for i in statement.reduced if i != lane)
+    inner = None
+    if lane in statement.parallel and reduced and statement.op is Reduce.SUM:
+        size = statement.sizes[reduced[-1]]
+        if isinstance(size, int) and size <= SHORT:
+            inner, reduced = reduced[-1], reduced[:-1]
+    return Schedule(outer, reduced, lane, inner)
+
+
+def _may_run(index: Index, statement: Statement) -> bool:
+    """Whether the index can run across lanes at all."""
+    if index in statement.parallel:
+        return True
+    return statement.op is Reduce.SUM and not statement.guards and not statement.bindings
+
+
+def cost(index: Index, statement: Statement) -> float:
+    """Give the relative cost of one element with this index innermost; 1 is no vectors at all."""
+    length = _length(statement.sizes[index])
+    if length < 4:
+        return 1.0
+    lanes = min(LANES, 1 << (length.bit_length() - 1))
+    passes = -(-length // lanes)
+    per_element = passes / length
+    penalty = 1.0
+    for tensor, maps in [
+        *((a.tensor, a.maps) for a in statement.reads),
+        *([(statement.target, statement.maps)] if index in statement.parallel else []),
+    ]:
+        step = stride(tensor, maps, index)
+        penalty += 0.0 if step == 0 else 0.5 if step == 1 else 0.6 * lanes
+    if index in statement.reduced:
+        penalty += 1.0  # two loads for each product, and the sum over lanes at the end
+    return per_element * penalty / (1.0 + 0.5 * (len(statement.reads) + 1))
+
+
+def _length(size: Size) -> int:
+    return size if isinstance(size, int) else TYPICAL
+
+
+def stride(tensor: Tensor, maps: tuple[Any, ...], index: Index) -> Any:
+    """Give how many elements an access moves when the index grows by one."""
+    total: Any = sympy.S.Zero
+    step: Any = sympy.S.One
+    for m, size in zip(reversed(maps), reversed(tensor.shape), strict=True):
+        total += split(m)[1].get(index, 0) * step
+        step = step * size
+    return sympy.expand(total)
