@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from codegen.affine import Size
 from codegen.notation import DType
 
 Scalar = DType | str  # "int64" for indices and sizes
@@ -116,11 +115,11 @@ Node = Loop | When | Let | Scratch | Store | Remark
 
 @dataclass(frozen=True)
 class Array:
-    """An array that a function is given: its name, type, shape, and whether it is written."""
+    """An array that a function is given: its name, type, extents, and whether it is written."""
 
     name: str
     dtype: DType
-    shape: tuple[Size, ...]
+    shape: tuple[Expression, ...]
     written: bool
 
 
@@ -137,6 +136,54 @@ class Function:
     def __str__(self) -> str:
         head = f"{self.name}({', '.join([*self.sizes, *(a.name for a in self.arrays)])})"
         return "\n".join([head, *(f"  {line}" for node in self.body for line in show(node))])
+
+
+def names_in(function_body: tuple[Node, ...], arrays: tuple[Array, ...]) -> set[str]:
+    """Give every name that a function's body and the extents of its arrays use."""
+    found: set[str] = set()
+
+    def of(e: Expression) -> None:
+        match e:
+            case Name(name):
+                found.add(name)
+            case Element(array, at):
+                found.add(array)
+                for a in at:
+                    of(a)
+            case Apply(_, args):
+                for a in args:
+                    of(a)
+
+    def into(node: Node) -> None:
+        match node:
+            case Loop(_, start, stop, body):
+                for e in (*start, *stop):
+                    of(e)
+                for inner in body:
+                    into(inner)
+            case When(condition, body):
+                of(condition)
+                for inner in body:
+                    into(inner)
+            case Let(_, _, value):
+                of(value)
+            case Store(place, value):
+                of(place)
+                of(value)
+
+    for node in function_body:
+        into(node)
+    for array in arrays:
+        if not nested(array):
+            for extent in array.shape[1:]:
+                of(extent)
+    return found
+
+
+def nested(array: Array) -> bool:
+    """Whether C can declare the array with all its axes: the inner ones are positive numbers."""
+    inner = array.shape[1:]
+    return bool(array.shape) and all(isinstance(n, Number) and n.value > 0 for n in inner)
 
 
 def show(node: Node) -> Iterator[str]:

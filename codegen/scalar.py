@@ -14,6 +14,29 @@ import numpy as np
 import sympy
 from sympy.codegen.cfunctions import expm1, log1p
 
+
+class Power(sympy.Function):  # type: ignore[misc]
+    """x to the y where both vary; 0⁰ is 1.
+
+    SymPy's own power has the derivative y·xʸ/x, which is 0/0 at x = 0, where y·xʸ⁻¹ holds.
+    """
+
+    nargs = 2
+    is_extended_real = True
+    is_real = True
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        """Give the partial derivative, zero at 0⁰ and, in y, all along x = 0 ≤ y."""
+        x, y = self.args
+        if argindex == 1:
+            there = sympy.Eq(x, 0) & sympy.Eq(y, 0)
+            return sympy.Piecewise((0, there), (y * Power(x, y - 1), True))
+        return sympy.Piecewise((0, sympy.Eq(x, 0) & (y >= 0)), (self * sympy.log(x), True))
+
+    def _sympystr(self, printer: Any) -> str:
+        return f"pow({', '.join(map(printer.doprint, self.args))})"
+
+
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
@@ -35,6 +58,7 @@ FUNCTIONS: tuple[ScalarFunction, ...] = (
     ScalarFunction(sympy.log, np.log, "log"),
     ScalarFunction(expm1, np.expm1, "expm1"),
     ScalarFunction(log1p, np.log1p, "log1p"),
+    ScalarFunction(Power, np.power, "pow"),
     ScalarFunction(sympy.tanh, np.tanh, "tanh"),
     ScalarFunction(sympy.sin, np.sin, "sin"),
     ScalarFunction(sympy.cos, np.cos, "cos"),

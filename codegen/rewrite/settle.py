@@ -14,7 +14,7 @@ import sympy
 from codegen.affine import Index
 from codegen.notation import Guard, Reduce, Statement
 from codegen.program import Program
-from codegen.rewrite.maps import covers
+from codegen.rewrite.maps import covers, injective
 
 
 def settle(program: Program) -> Program:
@@ -31,6 +31,9 @@ def settle(program: Program) -> Program:
 
 def _settled(owned: tuple[Statement, ...]) -> tuple[Statement, ...]:
     owned = tuple(map(without_unit_indices, owned))
+    (head, *others) = owned
+    if not others and head.op is Reduce.SUM and _elementwise(head) and injective(head):
+        return (replace(head, op=Reduce.SET),)  # what it does not reach is zero either way
     simple = [
         s for s in owned if _elementwise(s) and covers(s) and s.op in (Reduce.SUM, Reduce.SET)
     ]

@@ -6,7 +6,7 @@ After:  y[n,k] += w[k,c]·x[n,c];  z[n,k] = max(y[n,k] + b[k], 0)         one ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,14 +95,26 @@ def covers_by_points(statement: Statement) -> bool:
     return True
 
 
-def fuse(program: Program, *, enabled: bool = True) -> tuple[Kernel, ...]:
-    """Give the kernels of a program in an order in which each follows what it reads."""
+def fuse(
+    program: Program, views: Mapping[Tensor, Tensor] | None = None, *, enabled: bool = True
+) -> tuple[Kernel, ...]:
+    """Give the kernels of a program in an order in which each follows what it reads.
+
+    `views` show the elements of another tensor and need no kernel.
+    """
+    views = views or {}
     kernels: list[Kernel] = []
     home: dict[Tensor, int] = {}
     last = {s.target: at for at, s in enumerate(program.statements)}
     definitions = sorted(program.definitions.items(), key=lambda item: last[item[0]])
     for tensor, statements in definitions:
+        if tensor in views:
+            home[tensor] = home.get(views[tensor], -1)
+            continue
         stage = Stage(tensor, statements)
+        if stage.whole:
+            box = Kernel((stage,)).box
+            stage = Stage(tensor, tuple(aligned(s, box) for s in statements))
         at = _place(stage, kernels, home) if enabled else None
         if at is None:
             at = len(kernels)
@@ -120,24 +132,36 @@ def _place(stage: Stage, kernels: Sequence[Kernel], home: dict[Tensor, int]) -> 
     (statement,) = stage.statements
     if statement.guards:
         return None
-    sources = [home[a.tensor] for a in statement.reads if a.tensor in home]
-    if not sources:
+    at = max((home[a.tensor] for a in statement.reads if a.tensor in home), default=-1)
+    if at < 0:
         return None
-    at = max(sources)
     kernel = kernels[at]
     if not kernel.stages[0].whole or not all(s.pointwise for s in kernel.stages[1:]):
         return None
     if [n for _, n in kernel.box] != [n for _, n in statement.box]:
         return None
-    aligned = _aligned(stage, kernel).statements[0]
+    shown = _aligned(stage, kernel).statements[0]
     points = {s.tensor: s.statements[0].maps for s in kernel.stages}
-    same = all(a.maps == points[a.tensor] for a in aligned.reads if a.tensor in points)
-    return at if same else None
+    for access in shown.reads:
+        if home.get(access.tensor) == at and access.maps != points.get(access.tensor):
+            return None
+    return at
 
 
 def _aligned(stage: Stage, kernel: Kernel) -> Stage:
-    """Give the stage in the letters of the kernel."""
-    (statement,) = stage.statements
-    letters = {a: b for (a, _), (b, _) in zip(statement.box, kernel.box, strict=True)}
-    return Stage(stage.tensor, (statement.substitute(letters),))
+    return Stage(stage.tensor, (aligned(stage.statements[0], kernel.box),))
 
+
+def aligned(statement: Statement, box: Box) -> Statement:
+    """Give a statement with its parallel indices called as those of a box of the same sizes."""
+    old = [i for i, _ in statement.box if i in statement.parallel]
+    letters: dict[Any, Any] = {a: b for a, (b, _) in zip(old, box, strict=True) if a != b}
+    taken = {b for b, _ in box}
+    for i in statement.reduced:
+        fresh = i
+        while fresh in taken:
+            fresh = Index(f"{fresh.name}2")
+        taken.add(fresh)
+        if fresh != i:
+            letters[i] = fresh
+    return statement.substitute(letters)

@@ -45,6 +45,8 @@ class Schedule:
 
 def choose_schedule(statement: Statement) -> Schedule:
     """Give the schedule of a reduction, or of one element-wise statement."""
+    if statement.op in (Reduce.ARGMAX, Reduce.ARGMIN):
+        return Schedule(statement.parallel, statement.reduced, None)
     candidates = [i for i, _ in statement.box if _may_run(i, statement)]
     scored = sorted((cost(i, statement), k) for k, i in enumerate(candidates))
     lane = candidates[scored[0][1]] if scored and scored[0][0] < 1 else None

@@ -1,0 +1,200 @@
+"""The one printer from loop nests to C."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from codegen.nest import (
+    Apply,
+    Array,
+    Element,
+    Expression,
+    Function,
+    Let,
+    Loop,
+    Name,
+    Node,
+    Number,
+    Remark,
+    Scratch,
+    Store,
+    When,
+    nested,
+    spell,
+)
+
+TYPES = {
+    "float32": "float",
+    "float64": "double",
+    "int32": "int32_t",
+    "int64": "int64_t",
+    "bool": "bool",
+}
+WIDTH = 100
+
+# Operator: how it is written and how tightly it binds (larger binds tighter).
+_BINARY = {
+    "*": ("*", 12), "/": ("/", 12), "mod": ("%", 12), "+": ("+", 11), "-": ("-", 11),
+    "<": ("<", 9), "<=": ("<=", 9), ">": (">", 9), ">=": (">=", 9),
+    "==": ("==", 8), "!=": ("!=", 8), "and": ("&&", 4), "or": ("||", 3),
+}  # fmt: skip
+_HELPERS = {"floor_div", "ceil_div"}
+_ATOM, _UNARY, _TERNARY = 20, 13, 2
+
+
+class Printer:
+    """Prints one function; knows the shapes of its arrays."""
+
+    def __init__(self, function: Function) -> None:
+        self.arrays = {a.name: a for a in function.arrays}
+
+    def expression(self, e: Expression) -> str:
+        """Give an expression as C."""
+        return self._print(e)[0]
+
+    def _print(self, e: Expression) -> tuple[str, int]:
+        match e:
+            case Number(value, dtype):
+                text = literal(value, str(dtype))
+                return text, _UNARY if text.startswith("-") else _ATOM
+            case Name(name):
+                return name, _ATOM
+            case Element():
+                return self.element(e), _ATOM
+            case Apply("neg", (a,)):
+                return f"-{self._inside(a, _UNARY + 1)}", _UNARY
+            case Apply("not", (a,)):
+                return f"!{self._inside(a, _UNARY)}", _UNARY
+            case Apply("cast", (a,), dtype):
+                return f"({TYPES[str(dtype)]}){self._inside(a, _UNARY)}", _UNARY
+            case Apply("isnan", (a,)):
+                x = self._inside(a, 9)
+                return f"{x} != {x}", 8
+            case Apply("select", (c, a, b)):
+                shown = f"{self._inside(c, 3)} ? {self._inside(a, 3)} : {self._inside(b, _TERNARY)}"
+                return shown, _TERNARY
+            case Apply(op, (a, b)) if op in _BINARY:
+                symbol, level = _BINARY[op]
+                # `a - (b - c)` keeps its parentheses, and so does `a + (b + c)`: rounding.
+                left, right = self._inside(a, level), self._inside(b, level + 1)
+                if op == "or":  # compilers warn of `a && b || c`
+                    left, right = self._inside(a, 5) if _is(a, "and") else left, self._inside(b, 5)
+                return f"{left} {symbol} {right}", level
+            case Apply(op, args, dtype):
+                suffix = "f" if dtype == "float32" and op not in _HELPERS else ""
+                return f"{op}{suffix}({', '.join(map(self.expression, args))})", _ATOM
+        raise AssertionError(e)
+
+    def _inside(self, e: Expression, level: int) -> str:
+        text, own = self._print(e)
+        return text if own >= level else f"({text})"
+
+    def element(self, e: Element) -> str:
+        """Give an array element: `x[n][c][i + u]`, or one flat subscript where C needs it."""
+        array = self.arrays.get(e.array)
+        if array is None:  # a local array
+            return f"{e.array}[{self.expression(e.at[0])}]"
+        if not e.at:
+            return f"{e.array}[0]"
+        if nested(array):
+            return e.array + "".join(f"[{self.expression(a)}]" for a in e.at)
+        text = self.expression(e.at[0])
+        for a, size in zip(e.at[1:], array.shape[1:], strict=True):
+            text = f"({text})*{self._inside(size, 12)} + {self._inside(a, 11)}"
+        return f"{e.array}[{text}]"
+
+    def lines(self, node: Node, depth: int) -> Iterator[str]:
+        """Give a node as lines of C."""
+        pad = "    " * depth
+        match node:
+            case Loop(index, start, stop, body, step):
+                low = self._bound(start, "imax")
+                high = self._bound(stop, "imin")
+                move = f"++{index}" if step == 1 else f"{index} += {step}"
+                yield f"{pad}for (int64_t {index} = {low}; {index} < {high}; {move}) {{"
+                for inner in body:
+                    yield from self.lines(inner, depth + 1)
+                yield f"{pad}}}"
+            case When(condition, body):
+                yield f"{pad}if ({self.expression(condition)}) {{"
+                for inner in body:
+                    yield from self.lines(inner, depth + 1)
+                yield f"{pad}}}"
+            case Let(name, dtype, value, fixed):
+                const = "const " if fixed else ""
+                yield f"{pad}{const}{TYPES[str(dtype)]} {name} = {self.expression(value)};"
+            case Scratch(name, dtype, size):
+                yield f"{pad}{TYPES[str(dtype)]} {name}[{size}];"
+            case Store(place, value, op):
+                yield f"{pad}{self.expression(place)} {op} {self.expression(value)};"
+            case Remark(text):
+                yield f"{pad}/* {commented(text)} */"
+
+    def _bound(self, parts: tuple[Expression, ...], pick: str) -> str:
+        text = self.expression(parts[0])
+        for part in parts[1:]:
+            text = f"{pick}({text}, {self.expression(part)})"
+        return text
+
+
+def _is(e: Expression, op: str) -> bool:
+    return isinstance(e, Apply) and e.op == op
+
+
+def literal(value: float, dtype: str) -> str:
+    """Give a number as C, the shortest text that reads back as the same value.
+
+    >>> literal(0.1, "float32"), literal(3, "float64"), literal(-2, "int64")
+    ('0.1f', '3.0', '-2')
+    """
+    if dtype in ("int32", "int64", "bool"):
+        return str(int(value))
+    if value in (float("inf"), float("-inf")):
+        return "INFINITY" if value > 0 else "-INFINITY"
+    single = dtype == "float32"
+    with np.errstate(over="ignore"):
+        text = str(np.float32(value)) if single else repr(float(value))
+    if text.strip("-") == "inf":
+        return f"{text.strip('inf')}INFINITY"
+    if "." not in text and "e" not in text:
+        text += ".0"
+    return text + ("f" if single else "")
+
+
+def commented(text: str) -> str:
+    """Give text that cannot end a comment or start a trigraph."""
+    safe = "".join(c if c.isprintable() else " " for c in text)
+    return safe.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").replace("\\", "/")
+
+
+def parameter_text(array: Array) -> str:
+    """Declare an array parameter: `const float (*restrict x)[3][32]`."""
+    const = "" if array.written else "const "
+    kind = TYPES[array.dtype]
+    if nested(array) and len(array.shape) > 1:
+        inner = "".join(f"[{spell(n)}]" for n in array.shape[1:])
+        return f"{const}{kind} (*restrict {array.name}){inner}"
+    return f"{const}{kind} *restrict {array.name}"
+
+
+def function_text(function: Function) -> str:
+    """Give a whole function, headed by its formulas."""
+    printer = Printer(function)
+    doc = [commented(line) for line in function.doc]
+    lines = ["/*", *(f" * {line}" for line in doc), " */"]
+    sizes = [f"int64_t {d}" for d in function.sizes]
+    parameters = [*sizes, *(parameter_text(a) for a in function.arrays)]
+    lines += _wrapped(f"static void {function.name}(", parameters)
+    for node in function.body:
+        lines += printer.lines(node, 1)
+    lines.append("}")
+    return "\n".join(lines)
+
+
+def _wrapped(head: str, parameters: list[str]) -> list[str]:
+    one = f"{head}{', '.join(parameters) or 'void'}) {{"
+    if len(one) <= WIDTH:
+        return [one]
+    return [head, *(f"    {p}," for p in parameters[:-1]), f"    {parameters[-1]}) {{"]

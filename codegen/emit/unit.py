@@ -1,0 +1,150 @@
+"""The translation unit: prelude, one function per nest, and the entry that calls them in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from codegen.affine import Size
+from codegen.emit.printer import TYPES, Printer, commented, function_text
+from codegen.freeze import size_of
+from codegen.lower import Lowered
+from codegen.memory import ALIGNMENT, BYTES, MemoryPlan
+from codegen.names import Names
+from codegen.nest import Function
+from codegen.notation import Tensor
+from codegen.program import Program, describe
+
+
+@dataclass(frozen=True)
+class Unit:
+    """C text and how to call it: the order of arrays, the declarations of its two functions."""
+
+    text: str
+    declarations: str
+    arrays: tuple[Tensor, ...]
+
+
+@cache
+def prelude() -> str:
+    """The head of every unit: what the generated functions lean on."""
+    return resources.files("codegen.runtime").joinpath("prelude.h").read_text()
+
+
+def unit_text(
+    program: Program, lowered: Sequence[Lowered], memory: MemoryPlan, names: Names, entry: str
+) -> Unit:
+    """Give the C of a program.
+
+    `entry(arrays, workspace, dims)` runs it: `arrays` are the inputs, parameters and outputs in
+    order, `workspace` has the bytes that `entry_workspace(dims)` asks for.
+    """
+    given = tuple(dict.fromkeys((*program.inputs, *program.parameters, *program.outputs)))
+    body = [
+        f"/* {commented(program.name)} */",
+        prelude(),
+        *(function_text(low.function) + "\n" for low in lowered),
+        _workspace(memory, names, entry),
+        _entry(program, lowered, memory, names, entry, given),
+    ]
+    declarations = (
+        f"int64_t {entry}_workspace(const int64_t *dims);\n"
+        f"void {entry}(void *const *arrays, unsigned char *workspace, const int64_t *dims);\n"
+    )
+    return Unit("\n".join(body), declarations, given)
+
+
+def _dims(program: Program, names: Names) -> list[str]:
+    lines = [
+        f"    const int64_t {names.letter(d)} = dims[{k}];" for k, d in enumerate(program.dims)
+    ]
+    return lines + [f"    (void){names.letter(d)};" for d in program.dims] + (
+        [] if program.dims else ["    (void)dims;"]
+    )
+
+
+def _bytes(size: Size, names: Names) -> str:
+    blank = Printer(Function("", (), (), (), ()))
+    text = blank.expression(size_of(size, names.letter))
+    return f"(({text}) + {ALIGNMENT - 1}) / {ALIGNMENT} * {ALIGNMENT}"
+
+
+def _workspace(memory: MemoryPlan, names: Names, entry: str) -> str:
+    terms = [f"    bytes += {_bytes(slot.bytes, names)};" for slot in memory.slots]
+    return "\n".join(
+        [
+            f"int64_t {entry}_workspace(const int64_t *dims) {{",
+            *_dims(memory.program, names),
+            "    int64_t bytes = 0;",
+            *terms,
+            "    return bytes;",
+            "}",
+            "",
+        ]
+    )
+
+
+def _entry(
+    program: Program,
+    lowered: Sequence[Lowered],
+    memory: MemoryPlan,
+    names: Names,
+    entry: str,
+    given: tuple[Tensor, ...],
+) -> str:
+    lines = [
+        f"void {entry}(void *const *arrays, unsigned char *workspace, const int64_t *dims) {{",
+        *_dims(program, names),
+    ]
+    used = {memory.home(t) for low in lowered for t in low.tensors}
+    used |= {memory.home(t) for pair in memory.copies for t in pair}
+    places: dict[Tensor, str] = {}
+    for k, tensor in enumerate(given):
+        if tensor not in used:
+            continue
+        const = "const " if tensor in program.inputs else ""
+        kind = TYPES[tensor.dtype]
+        lines.append(
+            f"    {const}{kind} *{names.tensor(tensor)} = arrays[{k}];"
+            f" /* {commented(describe(tensor))} */"
+        )
+        places[tensor] = names.tensor(tensor)
+    if not given:
+        lines.append("    (void)arrays;")
+    for k, slot in enumerate(memory.slots):
+        tenants = ", ".join(commented(t.name) for t in slot.tenants)
+        lines.append(f"    void *slot{k} = workspace; /* {tenants} */")
+        lines.append(f"    workspace += {_bytes(slot.bytes, names)};")
+        places |= {t: f"slot{k}" for t in slot.tenants}
+    lines.append("    (void)workspace;")
+    for low in lowered:
+        call = [*low.function.sizes, *_arguments(low, memory, places)]
+        lines.append(f"    {low.function.name}({', '.join(call)});")
+    for old, new in memory.copies:
+        lines += _copied(places[old], places[memory.home(new)], old, names)
+    return "\n".join([*lines, "}", ""])
+
+
+def _arguments(low: Lowered, memory: MemoryPlan, places: Mapping[Tensor, str]) -> list[str]:
+    """Cast each array to the type that the function sees it as."""
+    return [f"(void *){places[memory.home(t)]}" for t in low.tensors]
+
+
+def _copied(to: str, source: str, tensor: Tensor, names: Names) -> list[str]:
+    count = _count(tensor, names)
+    kind = TYPES[tensor.dtype]
+    return [
+        f"    for (int64_t e = 0; e < {count}; ++e) {{",
+        f"        ((char *){to})[e] = ((const char *){source})[e];",
+        f"    }} /* the next {commented(tensor.name)}, {kind} */",
+    ]
+
+
+def _count(tensor: Tensor, names: Names) -> str:
+    blank = Printer(Function("", (), (), (), ()))
+    text = str(BYTES[tensor.dtype])
+    for n in tensor.shape:
+        text += f" * ({blank.expression(size_of(n, names.letter))})"
+    return text

@@ -1,0 +1,199 @@
+"""Where each tensor lives: views share memory, updates happen in place, dead arrays make room.
+
+Sizes may be symbolic, so the plan is made of slots: each slot is as large as its largest tenant,
+which is known for every size because one tenant's size provably bounds the others'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+
+from codegen.affine import Dim, Size, nonnegative
+from codegen.notation import Access, Reduce, Statement, Tensor
+from codegen.program import Program
+from codegen.rewrite.maps import injective
+from codegen.schedule.fuse import Kernel
+from codegen.sizes import evaluate
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
+BYTES = {"float32": 4, "float64": 8, "int32": 4, "bool": 1}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A piece of the workspace and the tensors that live in it, one after the other."""
+
+    bytes: Size
+    tenants: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Which array holds each tensor.
+
+    `base` sends a view to the tensor whose memory it shows and an updated parameter's next value
+    to the parameter; tensors that are neither given nor in a slot never leave registers.
+    """
+
+    base: Mapping[Tensor, Tensor]
+    slots: tuple[Slot, ...]
+    stored: frozenset[Tensor]
+    copies: tuple[tuple[Tensor, Tensor], ...]
+    program: Program
+
+    def home(self, tensor: Tensor) -> Tensor:
+        """Give the tensor whose memory holds this one."""
+        while tensor in self.base:
+            tensor = self.base[tensor]
+        return tensor
+
+    def workspace(self, dims: Mapping[Dim, int]) -> int:
+        """Give the size of the workspace in bytes for these sizes."""
+        return sum(_aligned(evaluate(s.bytes, dims)) for s in self.slots)
+
+    def __str__(self) -> str:
+        p = self.program
+        held = [*p.inputs, *p.parameters, *p.outputs]
+        lines = [f"{_size(t):>16} bytes  {t.name}: {_role(t, p)}" for t in dict.fromkeys(held)]
+        for k, slot in enumerate(self.slots):
+            names = ", then ".join(t.name for t in slot.tenants)
+            lines.append(f"{slot.bytes!s:>16} bytes  slot {k}: {names}")
+        lines += [f"{'':>16}        {v.name}: in the memory of {b.name}" for v, b in self.base.items()]
+        total = sum((sympy.sympify(s.bytes) for s in self.slots), sympy.S.Zero)
+        lines.append(f"{sympy.expand(total)!s:>16} bytes  workspace, each slot rounded up to {ALIGNMENT}")
+        return "\n".join(lines)
+
+
+def _role(tensor: Tensor, program: Program) -> str:
+    if tensor in program.inputs:
+        return "input"
+    return "parameter" if tensor in program.parameters else "output"
+
+
+def _size(tensor: Tensor) -> Any:
+    return sympy.expand(sympy.Mul(BYTES[tensor.dtype], *map(sympy.sympify, tensor.shape)))
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def find_views(program: Program) -> dict[Tensor, Tensor]:
+    """Give the tensors that only show another one's elements in the same order of memory."""
+    kept = {*program.outputs, *(new for _, new in program.updates)}
+    given = {*program.inputs, *program.parameters}
+    views: dict[Tensor, Tensor] = {}
+    for tensor, statements in program.definitions.items():
+        source = _viewed(statements)
+        if source is not None and tensor not in kept and source not in given:
+            views[tensor] = source
+        elif source is not None and tensor not in kept and not _changes(program, source):
+            views[tensor] = source
+    return views
+
+
+def _changes(program: Program, tensor: Tensor) -> bool:
+    return any(old == tensor for old, _ in program.updates)
+
+
+def _viewed(statements: Sequence[Statement]) -> Tensor | None:
+    """The tensor that a single copy shows whole, element by element in memory order."""
+    (s, *more) = statements
+    if more or s.op is not Reduce.SET or not isinstance(s.body, Access):
+        return None
+    source = s.body.tensor
+    if s.guards or source.dtype != s.target.dtype or not injective(s):
+        return None
+    if _size(source) != _size(s.target):
+        return None
+    points = sympy.expand(sympy.Mul(*(sympy.sympify(n) for _, n in s.box)))
+    if sympy.expand(points * BYTES[source.dtype]) != _size(source):
+        return None
+    same = _offset(source, s.body.maps) == _offset(s.target, s.maps)
+    return source if same else None
+
+
+def _offset(tensor: Tensor, maps: Sequence[Any]) -> Any:
+    """The place of an element counted in memory order."""
+    offset: Any = sympy.S.Zero
+    for m, size in zip(maps, tensor.shape, strict=True):
+        offset = offset * size + m
+    return sympy.expand(offset)
+
+
+def plan(program: Program, kernels: Sequence[Kernel], views: Mapping[Tensor, Tensor]) -> MemoryPlan:
+    """Give the memory plan of a program whose kernels run in this order."""
+    base: dict[Tensor, Tensor] = dict(views)
+
+    def home(tensor: Tensor) -> Tensor:
+        while tensor in base:
+            tensor = base[tensor]
+        return tensor
+
+    copies = []
+    for old, new in program.updates:
+        if new not in program.outputs and _in_place(old, new, kernels, home):
+            base[new] = old
+        else:
+            copies.append((old, new))
+    given = {*program.inputs, *program.parameters, *program.outputs}
+    born: dict[Tensor, int] = {}
+    dies: dict[Tensor, int] = {}
+    for at, kernel in enumerate(kernels):
+        for tensor in kernel.made:
+            born.setdefault(home(tensor), at)
+        for tensor in kernel.reads:
+            dies[home(tensor)] = at
+    for _, new in copies:
+        dies[home(new)] = len(kernels)
+    arrays = [t for t in born if t not in given and dies.get(t, -1) >= 0]
+    stored = frozenset(
+        t for k in kernels for t in k.made if home(t) in given or dies.get(home(t), -1) >= 0
+    )
+    return MemoryPlan(base, _slots(arrays, born, dies), stored, tuple(copies), program)
+
+
+def _in_place(old: Tensor, new: Tensor, kernels: Sequence[Kernel], home: Any) -> bool:
+    """Whether the next value may be written over the old one: nobody reads the old one later.
+
+    In the kernel that writes it, the old value may be read at the very point that is written.
+    """
+    at = next((k for k, kernel in enumerate(kernels) if new in kernel.made), None)
+    if at is None or any(old in map(home, k.reads) for k in kernels[at + 1 :]):
+        return False
+    written = [st.tensor for st in kernels[at].stages].index(new)
+    for k, stage in enumerate(kernels[at].stages):
+        for s in stage.statements:
+            for a in s.reads:
+                elsewhere = a.maps != s.maps or s.reduced or not stage.whole or a.tensor != old
+                if home(a.tensor) == old and (elsewhere or k > written):
+                    return False
+    stage = kernels[at].stages[written]
+    return stage.whole and old.dtype == new.dtype
+
+
+def _slots(
+    arrays: Sequence[Tensor], born: Mapping[Tensor, int], dies: Mapping[Tensor, int]
+) -> tuple[Slot, ...]:
+    """Give each array, in order of birth, the smallest free slot that is large enough."""
+    slots: list[list[Tensor]] = []
+    for tensor in sorted(arrays, key=lambda t: born[t]):
+        free = [
+            slot
+            for slot in slots
+            if dies[slot[-1]] < born[tensor] and nonnegative(sympy.expand(_size(slot[0]) - _size(tensor)))
+        ]
+        if free:
+            best = min(free, key=lambda slot: float(_size(slot[0]).subs({d: 64 for d in _size(slot[0]).free_symbols})))
+            best.append(tensor)
+        else:
+            slots.append([tensor])
+    return tuple(Slot(_whole(_size(slot[0])), tuple(slot)) for slot in slots)
+
+
+def _whole(size: Any) -> Size:
+    return int(size) if size.is_Integer else size

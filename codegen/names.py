@@ -1,0 +1,90 @@
+"""Names for C: the user's own where C allows them, escaped and made unique where it does not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from codegen.affine import Dim, Index
+from codegen.notation import Tensor
+
+RESERVED = frozenset(
+    """
+    auto break case char const continue default do double else enum extern float for goto if inline
+    int long register restrict return short signed sizeof static struct switch typedef union unsigned
+    void volatile while _Bool _Complex _Imaginary bool true false NULL main asm typeof alignas alignof
+    int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t size_t ptrdiff_t
+    class new delete this template operator private public protected namespace using try catch throw
+    exp log expf logf sqrt sqrtf tanh tanhf pow powf erf erff fabs fabsf sin cos sinf cosf floor ceil
+    log1p expm1 y0 y1 yn j0 j1 jn index time signal abs round trunc fmin fmax INFINITY NAN isnan
+    imin imax floor_div ceil_div arrays workspace dims at inline errno stdin stdout stderr unix linux
+    """.split()
+)
+
+
+def identifier(name: str) -> str:
+    """Give a C identifier that reads like the name.
+
+    >>> identifier("conv1"), identifier("café 1"), identifier('"); system("x'), identifier("2x")
+    ('conv1', 'caf_1', 'system_x', 'v2x')
+    """
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:60]
+    return plain if plain and not plain[0].isdigit() else f"v{plain}"
+
+
+class Names:
+    """The C names of one program: no two things share one, and no keyword is taken."""
+
+    def __init__(
+        self, tensors: Iterable[Tensor], dims: Iterable[Dim], letters: Iterable[Index] = ()
+    ) -> None:
+        dims = tuple(dims)
+        self._taken = set(RESERVED)
+        self._tensors: dict[str, str] = {}
+        self._symbols: dict[Any, str] = {}
+        for symbol in (*dims, *letters):
+            self.letter(symbol)
+        self.dims = tuple(self.letter(d) for d in dims)
+        for tensor in tensors:
+            if tensor.name not in self._tensors:
+                self._tensors[tensor.name] = self._claim(identifier(tensor.name))
+        self._fresh: dict[str, int] = {}
+
+    def _claim(self, wanted: str) -> str:
+        name, count = wanted, 1
+        while name in self._taken:
+            name, count = f"{wanted}_{count}", count + 1
+        self._taken.add(name)
+        return name
+
+    def tensor(self, tensor: Tensor) -> str:
+        """The name of a tensor's array."""
+        return self._tensors[tensor.name]
+
+    def alias(self, tensor: Tensor, other: Tensor) -> None:
+        """Let a tensor that lives in the memory of another go by that one's name."""
+        self._tensors[tensor.name] = self._tensors[other.name]
+
+    def letter(self, symbol: Any) -> str:
+        """The name of an index or a size."""
+        if symbol not in self._symbols:
+            self._symbols[symbol] = self._claim(identifier(symbol.name))
+        return self._symbols[symbol]
+
+    def local(self, tensor: Tensor) -> str:
+        """The name of the scalar that holds one element of a tensor."""
+        return f"{self.tensor(tensor)}_"
+
+    def fresh(self, base: str) -> str:
+        """A new local name; the same sequence of calls gives the same names."""
+        count = self._fresh.get(base, 0)
+        self._fresh[base] = count + 1
+        return self._once(f"{base}{count or ''}")
+
+    def _once(self, name: str) -> str:
+        return name if name not in self._taken else self._once(f"{name}_")
+
+    def restart(self) -> None:
+        """Start numbering local names anew: each function has its own."""
+        self._fresh.clear()

@@ -1,0 +1,1 @@
+"""C text that generated code leans on, as real files."""
