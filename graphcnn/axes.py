@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from codegen.affine import Size
 from graphcnn.errors import DTypeError, ShapeError, described
+
+T = TypeVar("T")
 
 
 def axis_of(axis: Any, shape: Sequence[Size]) -> int:
@@ -24,6 +26,15 @@ def axis_of(axis: Any, shape: Sequence[Size]) -> int:
             fix="axis=-1 is the last axis, axis=0 the first",
         )
     return axis % len(shape)
+
+
+def without(items: Sequence[T], axes: Sequence[int]) -> tuple[T, ...]:
+    """Give the items but those of these axes.
+
+    >>> without(("n", "c", "h"), (1,))
+    ('n', 'h')
+    """
+    return tuple(item for a, item in enumerate(items) if a not in axes)
 
 
 def reduced_axes(axis: Any, shape: Sequence[Size]) -> tuple[int, ...]:

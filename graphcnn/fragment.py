@@ -21,7 +21,7 @@ from codegen.notation import (
     Statement,
     Tensor,
 )
-from graphcnn.errors import ShapeError, described
+from graphcnn.errors import DTypeError, ShapeError, described
 
 LETTERS = "ijklmnopqrst"
 
@@ -68,7 +68,7 @@ class Definition:
         """Type of the elements."""
         return self.tensor.dtype
 
-    def __getitem__(self, coordinates: Any) -> Access:
+    def __getitem__(self, coordinates: Any) -> Any:  # an Access, and what += makes of it
         return self.tensor[coordinates]
 
     def __setitem__(self, coordinates: Any, value: Any) -> None:
@@ -154,7 +154,16 @@ def axes(x: Tensor | Definition, letters: str = LETTERS) -> tuple[Index, ...]:
 
 
 def choose(labels: Tensor, classes: Size) -> None:
-    """State that integer `labels` pick one of so many classes; compiled calls check them."""
+    """State that integer `labels` pick one of so many classes; compiled calls check them.
+
+    Raises `DTypeError` where the labels are not integers.
+    """
+    if labels.dtype != "int32":
+        raise DTypeError(
+            f"{labels.name} holds {labels.dtype} values",
+            rule=f"{labels.name} picks one of {classes} by its number, so it holds integers",
+            fix=f'{labels.name}.astype("int32"), or argmax(..., axis=-1) of one-hot rows',
+        )
     _RECORDER.get().choices[labels] = classes
 
 
@@ -162,6 +171,17 @@ def require(condition: bool, problem: str, *, rule: str, fix: str) -> None:
     """Raise `ShapeError` with the problem, the rule it breaks and the likely fix."""
     if not condition:
         raise ShapeError(problem, rule=rule, fix=fix)
+
+
+def require_dtype(dtypes: Sequence[DType], *tensors: Tensor | None) -> None:
+    """Raise `DTypeError` naming the first tensor that holds something else."""
+    for tensor in tensors:
+        if tensor is not None and tensor.dtype not in dtypes:
+            raise DTypeError(
+                f"{tensor.name} holds {tensor.dtype} values",
+                rule=f"{tensor.name} holds {' or '.join(dtypes)}",
+                fix=f'convert it: {tensor.name}.astype("{dtypes[0]}")',
+            )
 
 
 def broadcast(*shapes: Sequence[Size]) -> tuple[Size, ...]:

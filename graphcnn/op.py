@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from codegen.notation import DType, Tensor, argmax_of, argmin_of, equal, max_of, min_of
+from codegen.notation import FLOATS, DType, Tensor, argmax_of, argmin_of, equal, max_of, min_of
 from graphcnn.errors import DTypeError, GraphError, user_origin
 from graphcnn.fragment import (
     Definition,
@@ -33,6 +34,7 @@ from graphcnn.fragment import (
     indices,
     record,
     require,
+    require_dtype,
     spread,
 )
 from graphcnn.graph import OPERATORS, Node, as_operands
@@ -40,12 +42,16 @@ from graphcnn.graph import OPERATORS, Node, as_operands
 
 @dataclass(frozen=True)
 class Op:
-    """A declared op: its name, its declaration, and which parameters are tensors."""
+    """A declared op: its name, its declaration, and which parameters are tensors.
+
+    A number given for a parameter of `numbers` stays a number, so that the formula knows it.
+    """
 
     name: str
     declaration: Callable[..., Definition]
     signature: inspect.Signature
     tensors: tuple[str, ...]
+    numbers: frozenset[str] = frozenset()
 
     @property
     def formula(self) -> str:
@@ -54,8 +60,16 @@ class Op:
 
     def fragment(self, arguments: dict[str, Any]) -> Fragment:
         """Run the declaration on tensors and static arguments."""
-        inputs = [t for n in self.tensors for t in _as_tuple(arguments[n])]
+        inputs = [t for n in self.given(arguments) for t in _as_tuple(arguments[n])]
         return record(lambda: self.declaration(**arguments), inputs)
+
+    def given(self, arguments: dict[str, Any]) -> tuple[str, ...]:
+        """The parameters for which these arguments hold tensors."""
+        return tuple(
+            n
+            for n in self.tensors
+            if not (n in self.numbers and isinstance(arguments[n], numbers.Real))
+        )
 
     def __call__(self, *args: Any, name: str = "", **kwargs: Any) -> Node:
         """Bind arguments, make operands nodes, run the declaration, give the node."""
@@ -63,12 +77,13 @@ class Op:
         who = f"{self.name} {name!r}" if name else self.name
         try:
             arguments = self._bind(args, kwargs)
-            operands = [(n, v) for n in self.tensors for v in _as_tuple(arguments[n])]
+            given = self.given(arguments)
+            operands = [(n, v) for n in given for v in _as_tuple(arguments[n])]
             nodes = as_operands(operands)
             fragment = self.fragment(arguments | self._placeholders(arguments, nodes))
         except GraphError as error:
             raise error.at(who, origin) from None
-        static = tuple((n, v) for n, v in arguments.items() if n not in self.tensors)
+        static = tuple((n, v) for n, v in arguments.items() if n not in given)
         return Node(
             self.name,
             fragment.output.shape,
@@ -95,7 +110,7 @@ class Op:
         """Give, for each tensor parameter, tensors shaped like the nodes given for it."""
         fresh = iter(nodes)
         held: dict[str, Any] = {}
-        for parameter in self.tensors:
+        for parameter in self.given(arguments):
             match arguments[parameter]:
                 case None:
                     continue
@@ -125,11 +140,14 @@ def op(declaration: Callable[..., Any]) -> Callable[..., Node]:
     """Turn a declaration into an op.
 
     Parameters annotated `Tensor`, `Tensor | None` or `tuple[Tensor, ...]` are inputs; all others
-    are static. The result takes nodes, arrays and numbers, an optional `name=`, and gives a node.
+    are static; `Tensor | float` is static where a number is given. The result takes nodes, arrays
+    and numbers, an optional `name=`, and gives a node.
     """
     signature = inspect.signature(declaration)
-    tensors = tuple(n for n, p in signature.parameters.items() if "Tensor" in str(p.annotation))
-    made = Op(declaration.__name__.removesuffix("_"), declaration, signature, tensors)
+    kinds = {n: str(p.annotation) for n, p in signature.parameters.items()}
+    tensors = tuple(n for n, kind in kinds.items() if "Tensor" in kind)
+    either = frozenset(n for n in tensors if "float" in kinds[n])
+    made = Op(declaration.__name__.removesuffix("_"), declaration, signature, tensors, either)
     if declaration.__module__.startswith("graphcnn.ops."):
         REGISTRY[made.name] = made
         OPERATORS[made.name] = made
@@ -142,6 +160,7 @@ def op(declaration: Callable[..., Any]) -> Callable[..., Node]:
 
 
 __all__ = [
+    "FLOATS",
     "REGISTRY",
     "DType",
     "Definition",
@@ -161,5 +180,6 @@ __all__ = [
     "min_of",
     "op",
     "require",
+    "require_dtype",
     "spread",
 ]
