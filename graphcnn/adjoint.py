@@ -41,22 +41,28 @@ def adjoint(statement: Statement, d: dict[Tensor, Tensor]) -> Iterator[Statement
     `d` names the gradient tensor of every tensor that has one, the target included.
     """
     upstream = d[statement.target][statement.maps]
+    chosen: Any = sympy.S.One
     if statement.op in _ARG:
         winner = Tensor(f"{statement.target.name}_at", statement.target.shape, "int32")
         yield _winner(statement, winner)
-        upstream = upstream * Equal(_position(statement), winner[statement.maps])
+        chosen = Equal(_position(statement), winner[statement.maps])
     for access in accesses(statement.body):
         if access.tensor in d:
-            body = upstream * local_gradient(statement.body, access)
+            body = chosen * _times(upstream, local_gradient(statement.body, access))
             if body != 0:
                 yield state(d[access.tensor][access.maps], "+=", body, statement.sizes)
 
 
+def _times(upstream: Any, local: Any) -> Any:
+    """Multiply branch by branch: a gradient that a choice blocks is not read, not times zero."""
+    if isinstance(local, sympy.Piecewise):
+        return sympy.Piecewise(*((upstream * value, when) for value, when in local.args))
+    return upstream * local
+
+
 def _winner(statement: Statement, winner: Tensor) -> Statement:
     """The first index point (row order) at which a maximum or minimum is reached."""
-    return Statement(
-        winner, statement.maps, _ARG[statement.op], statement.body, statement.box
-    )
+    return Statement(winner, statement.maps, _ARG[statement.op], statement.body, statement.box)
 
 
 def _position(statement: Statement) -> Any:
@@ -78,7 +84,9 @@ def vjp(fragment: Fragment, wrt: int) -> Fragment | None:
     if fragment.output not in active:
         return None
     d = _gradient_names(fragment, active)
-    backward = [b for s in reversed(fragment.statements) if s.target in active for b in adjoint(s, d)]
+    backward = [
+        b for s in reversed(fragment.statements) if s.target in active for b in adjoint(s, d)
+    ]
     every = _needed(_once((*fragment.statements, *backward)), d[wanted])
     if not any(s.target == d[wanted] for s in every):
         return None
@@ -134,5 +142,3 @@ def _needed(statements: tuple[Statement, ...], output: Tensor) -> tuple[Statemen
             kept.append(s)
             wanted |= {a.tensor for a in s.reads}
     return tuple(reversed(kept))
-
-
