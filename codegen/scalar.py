@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import sympy
 from sympy.codegen.cfunctions import expm1, log1p
+from sympy.core.function import Function
 
 
-class Power(sympy.Function):  # type: ignore[misc]
+class Power(Function):
     """x to the y where both vary; 0⁰ is 1.
 
     SymPy's own power has the derivative y·xʸ/x, which is 0/0 at x = 0, where y·xʸ⁻¹ holds.
