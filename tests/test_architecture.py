@@ -30,6 +30,7 @@ UNSAFE_OPTIONS = {"allow_pickle", "shell"}
 GRADIENT_NAME = re.compile(
     r"backward|vjp|jvp|grad|adjoint|derivative|local_gradient", re.IGNORECASE
 )
+NO_GRADIENT_AT_ALL = {"stop_gradient"}  # the op that declares that none passes
 UPSTREAM_NAMES = {"dy", "grad_output", "upstream"}
 
 Sources = Mapping[str, str]  # the text of each file, by its path from the root
@@ -255,7 +256,7 @@ def ops_define_no_gradient(sources: Sources) -> list[str]:
         f"{path}:{line} defines {name}"
         for path, tree in op_trees(sources).items()
         for line, name in bindings(tree)
-        if GRADIENT_NAME.search(name)
+        if GRADIENT_NAME.search(name) and name not in NO_GRADIENT_AT_ALL
     ]
 
 
@@ -422,6 +423,7 @@ EXAMPLES = [
         ops_define_no_gradient,
         {
             "graphcnn/ops/relu.py": '"""Its gradient is derived."""\n@op\ndef relu(x): ...',
+            "graphcnn/ops/passing.py": "@op\ndef stop_gradient(x): ...",
             "graphcnn/backward.py": "def backward(loss): ...",
         },
         [],
@@ -431,12 +433,14 @@ EXAMPLES = [
         {
             "graphcnn/ops/relu.py": "@op\ndef relu(x): ...\ndef relu_backward(x): ...",
             "graphcnn/ops/exp.py": "class Exp:\n    async def VJP(self): ...",
+            "graphcnn/ops/passing.py": "def stop_gradient_backward(x): ...",
             "graphcnn/ops/log.py": "log_grad = lambda x: 1 / x\nlog.derivative = log_grad",
             "graphcnn/ops/tanh.py": "@op(adjoint=lambda y: 1 - y**2)\ndef tanh(x): ...",
         },
         [
             "graphcnn/ops/relu.py:3 defines relu_backward",
             "graphcnn/ops/exp.py:2 defines VJP",
+            "graphcnn/ops/passing.py:1 defines stop_gradient_backward",
             "graphcnn/ops/log.py:1 defines log_grad",
             "graphcnn/ops/log.py:2 defines derivative",
             "graphcnn/ops/tanh.py:1 defines adjoint",
