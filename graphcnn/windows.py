@@ -6,7 +6,7 @@ from typing import Any
 
 import sympy
 
-from codegen.affine import Size, nonnegative
+from codegen.affine import Size
 from graphcnn.errors import DTypeError, ShapeError
 
 
@@ -94,18 +94,26 @@ def _named(padding: str, size: Size, kernel: Size, stride: int, dilation: int) -
 
 
 def window_size(
-    what: str, size: Size, kernel: Size, stride: int, padding: int, dilation: int, ceil: bool = False
+    what: str,
+    size: Size,
+    kernel: Size,
+    stride: int,
+    padding: tuple[int, int],
+    dilation: int,
+    ceil: bool = False,
 ) -> Size:
-    """Give the number of places a window takes: ⌊(size + padding − d·(K − 1) − 1)/s⌋ + 1.
+    """Give the number of places a window takes: ⌊(size + before + after − d·(K − 1) − 1)/s⌋ + 1.
 
+    With `ceil` a last window may hang over the end, if it starts inside the image or before it.
     Raises `ShapeError` where the window does not fit even once.
 
-    >>> window_size("width", 32, 5, 1, 0, 1), window_size("width", 32, 5, 2, 4, 1)
+    >>> window_size("width", 32, 5, 1, (0, 0), 1), window_size("width", 32, 5, 2, (2, 2), 1)
     (28, 16)
     """
-    slack = sympy.sympify(size) + padding - dilation * (sympy.sympify(kernel) - 1) - 1
+    before, after = padding
+    slack = sympy.sympify(size) + before + after - dilation * (sympy.sympify(kernel) - 1) - 1
     if not slack.is_Integer:
-        if stride == 1 and (nonnegative(slack) or True):
+        if stride == 1:
             return sympy.expand(slack + 1)
         raise ShapeError(
             f"{what} {size} is symbolic and the stride is {stride}",
@@ -115,13 +123,15 @@ def window_size(
     if slack < 0:
         reach = dilation * (int(kernel) - 1) + 1
         raise ShapeError(
-            f"the window is {reach} long but the {what} is {size} with padding {padding}: "
-            f"({size} + {padding} − {reach})/{stride} + 1 < 1",
+            f"the window is {reach} long but the {what} is {size} with padding "
+            f"{before} and {after}: ({size} + {before} + {after} − {reach})/{stride} + 1 < 1",
             rule="a window, dilation included, fits into the padded image at least once",
             fix=f"use a smaller kernel or at least {-int(slack)} more padding",
         )
-    steps = -(-int(slack) // stride) if ceil else int(slack) // stride
-    return steps + 1
+    places = int(slack) // stride + 1
+    if ceil and slack % stride and places * stride < int(size) + before:
+        places += 1
+    return places
 
 
 def _whole(value: Any) -> bool:
