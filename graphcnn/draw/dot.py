@@ -1,0 +1,140 @@
+"""From a picture to DOT, the language of Graphviz.
+
+Rich labels need a Graphviz with HTML-like labels; plain ones draw the same boxes in one colour,
+and `restore_colours` paints the SVG that came of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from xml.etree import ElementTree
+
+import graphviz
+
+from graphcnn.draw.labels import as_html, as_plain, html_line
+from graphcnn.draw.picture import Arrow, Box, Line, Picture, Span
+from graphcnn.draw.roles import INK, PAPER, SOURCES
+
+Spelling = Callable[[tuple[Line, ...]], str]
+_ROUNDED = ' STYLE="ROUNDED"'
+_FONT = "Helvetica,Arial,sans-serif"
+_GRAPH = {
+    "rankdir": "TB",
+    "bgcolor": PAPER,
+    "fontname": _FONT,
+    "fontsize": "11",
+    "labelloc": "b",
+    "nodesep": "0.35",
+    "ranksep": "0.45",
+    "pad": "0.2",
+}
+_NODE = {
+    "shape": "box",
+    "style": "filled",
+    "fontname": _FONT,
+    "fontsize": "12",
+    "fontcolor": INK,
+    "margin": "0.16,0.09",
+    "height": "0.3",
+    "penwidth": "1.3",
+}
+_EDGE = {"fontname": _FONT, "fontsize": "10", "arrowsize": "0.7", "penwidth": "1.2"}
+
+
+def to_dot(picture: Picture, *, rich: bool = True) -> str:
+    """Give the DOT text of a picture; equal pictures give equal text."""
+    graph = graphviz.Digraph(
+        "graphcnn", graph_attr=dict(_GRAPH), node_attr=dict(_NODE), edge_attr=dict(_EDGE)
+    )
+    spelled = as_html if rich else as_plain
+    graph.attr(label=_legend_html(picture) if rich else as_plain(_legend_lines(picture)))
+    for box in picture.boxes:
+        graph.node(box.key, spelled(box.lines), **_box_attributes(box))
+    for arrow in picture.arrows:
+        _add_arrow(graph, arrow, spelled)
+    for left, right in picture.pairs:
+        with graph.subgraph() as row:
+            row.attr(rank="same")
+            row.edge(left, right, style="invis")
+    text: str = graph.source
+    return text
+
+
+def _box_attributes(box: Box) -> dict[str, str]:
+    style = "filled,rounded" if box.rounded else "filled"
+    return {"fillcolor": box.role.fill, "color": box.role.outline, "style": style}
+
+
+def _add_arrow(graph: graphviz.Digraph, arrow: Arrow, spelled: Spelling) -> None:
+    """Add an arrow; one that points up is declared downwards and drawn from its end."""
+    ends, colours = (arrow.tail, arrow.head), arrow.colours
+    attributes = {"fontcolor": arrow.colours[-1]}
+    if arrow.up:
+        ends, colours = (arrow.head, arrow.tail), tuple(reversed(colours))
+        attributes["dir"] = "back"
+    if arrow.dashed:
+        attributes["style"] = "dashed"
+    if arrow.label:
+        # The spaces keep the text off the line.
+        attributes["label"] = spelled(((Span(f" {arrow.label} ", arrow.colours[-1]),),))
+    if arrow.main:
+        attributes["weight"] = "8"
+    attributes["color"] = f"{colours[0]};0.5:{colours[1]}" if colours[1:] else colours[0]
+    graph.edge(*ends, **attributes)
+
+
+# ── The legend ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _legend_html(picture: Picture) -> str:
+    cells = "".join(
+        f'<TD BORDER="1" COLOR="{role.outline}" BGCOLOR="{role.fill}"'
+        f"{_ROUNDED if role in SOURCES else ''}>{role.label}</TD>"
+        for role in picture.roles
+    )
+    swatches = f'<TABLE BORDER="0" CELLSPACING="6" CELLPADDING="4"><TR>{cells}</TR></TABLE>'
+    notes = "".join(f'{html_line((note,))}<BR ALIGN="LEFT"/>' for note in picture.notes)
+    rows = "".join(f"<TR><TD>{part}</TD></TR>" for part in (swatches, notes) if part)
+    return f'<<TABLE BORDER="0" CELLSPACING="0" CELLPADDING="4">{rows}</TABLE>>'
+
+
+def _legend_lines(picture: Picture) -> tuple[Line, ...]:
+    swatches = [(Span("■ ", r.outline), Span(f"{r.label}   ")) for r in picture.roles]
+    rows = (tuple(span for swatch in swatches for span in swatch), *((n,) for n in picture.notes))
+    return tuple(row for row in rows if row)
+
+
+# ── Colours for a Graphviz without rich labels ────────────────────────────────────────────────────
+
+_SVG = "http://www.w3.org/2000/svg"
+
+
+def restore_colours(svg: str, picture: Picture) -> str:
+    """Paint the lines of an SVG that was made from plain labels."""
+    ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
+    root = ElementTree.fromstring(svg)
+    lines = {box.key: box.lines for box in picture.boxes}
+    for group in root.iter(f"{{{_SVG}}}g"):
+        match group.get("class"):
+            case "node":
+                title = group.findtext(f"{{{_SVG}}}title") or ""
+                _paint(group, lines.get(title, ()))
+            case "graph":
+                _paint(group, _legend_lines(picture))
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, "unicode") + "\n"
+
+
+def _paint(group: ElementTree.Element, lines: tuple[Line, ...]) -> None:
+    texts, written = group.findall(f"{{{_SVG}}}text"), [line for line in lines if line]
+    for element, line in zip(texts, written, strict=False):
+        element.text = None
+        element.set("{http://www.w3.org/XML/1998/namespace}space", "preserve")
+        for span in line:
+            part = ElementTree.SubElement(element, f"{{{_SVG}}}tspan", fill=span.colour)
+            part.text = span.text
+            if span.bold:
+                part.set("font-weight", "bold")
+            if span.subscript:
+                part.set("baseline-shift", "sub")
+                part.set("font-size", "75%")

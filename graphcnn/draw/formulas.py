@@ -1,0 +1,269 @@
+"""Formulas in textbook form: what an op computes, and its local gradients, in the user's letters.
+
+Everything here is read off the statements of the op or of its derived adjoint.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import sympy
+
+from codegen.affine import Index
+from codegen.notation import Access, Equal, Reduce, Statement, Tensor, accesses, walk
+from codegen.printing import render
+from graphcnn.adjoint import local_gradient, vjp
+from graphcnn.fragment import Fragment
+
+_ARG = (Reduce.ARGMAX, Reduce.ARGMIN)
+_BIG = {Reduce.SUM: "Σ", Reduce.MAX: "max", Reduce.MIN: "min"}
+_FIRST_TOKEN = 0xE000  # letters are put in last, in place of private-use characters
+
+Sources = Mapping[Tensor, Statement]
+
+
+@dataclass(frozen=True)
+class LocalGradient:
+    """`left = value`, the derived local gradient, and how downstream follows from upstream.
+
+    `reduction` is what stands before their product: nothing, `Σ_{n,i,j}`, or for a scatter `Σ`.
+    """
+
+    left: str
+    value: str
+    reduction: str = ""
+
+
+def forward(fragment: Fragment, formula: str, letters: list[str]) -> str:
+    """Give what an op computes, with a letter for each input and, last, for the output.
+
+    Index equations are printed from the statements; element-wise and longer ops as the author of
+    the op wrote them.
+    """
+    template = _equation(fragment) or _from_docstring(fragment, formula)
+    return template.translate(_table(letters))
+
+
+def local(fragment: Fragment, k: int, letters: list[str]) -> LocalGradient | None:
+    """Give the local gradient with respect to the k-th input; None where it has no short form."""
+    found = _local(fragment, k)
+    if found is None:
+        return None
+    table = _table(letters)
+    return LocalGradient(found.left.translate(table), found.value.translate(table), found.reduction)
+
+
+def _table(letters: list[str]) -> dict[int, str]:
+    return {_FIRST_TOKEN + k: letter for k, letter in enumerate(letters)}
+
+
+def _tokens(fragment: Fragment) -> dict[Tensor, Tensor]:
+    tensors = dict.fromkeys((*fragment.inputs, fragment.output))
+    return {tensor: tensor.renamed(chr(_FIRST_TOKEN + k)) for k, tensor in enumerate(tensors)}
+
+
+def _with_tokens(fragment: Fragment) -> Fragment:
+    """Give the fragment with a token for the letter of each input and of the output.
+
+    Formulas then are sorted by the place of an operand, whatever the user calls it.
+    """
+    tokens = _tokens(fragment)
+    return Fragment(
+        tuple(tokens[t] for t in fragment.inputs),
+        tuple(s.substitute(tokens) for s in fragment.statements),
+        tokens[fragment.output],
+        fragment.detached,
+    )
+
+
+# ── Forward ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@lru_cache(maxsize=1024)
+def _from_docstring(fragment: Fragment, formula: str) -> str:
+    names = {tensor.name: token.name for tensor, token in _tokens(fragment).items()}
+    text = formula.partition(";")[0].strip()
+    if "=" not in text:
+        return text
+    pattern = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    named = re.sub(rf"(?<!\w)({pattern})(?!\w)", lambda match: names[match[0]], text)
+    return _without_spaces_in_brackets(named)
+
+
+def _without_spaces_in_brackets(text: str) -> str:
+    depth, kept = 0, []
+    for character in text:
+        depth += (character == "[") - (character == "]")
+        if character != " " or depth < 1:
+            kept.append(character)
+    return "".join(kept)
+
+
+@lru_cache(maxsize=1024)
+def _equation(given: Fragment) -> str | None:
+    """Print statements that are one index equation; None for element-wise and longer ops."""
+    fragment = _with_tokens(given)
+    if any(s.target != fragment.output or s.op in _ARG for s in fragment.statements):
+        return None
+    if len(fragment.statements) == 1 and _is_elementwise(fragment.statements[0]):
+        return None
+    sides: dict[str, list[str]] = {}
+    for s in fragment.statements:
+        sides.setdefault(_access_text(Access(s.target, *s.maps)), []).append(_term(s))
+    return "; ".join(f"{left} = {' + '.join(terms)}" for left, terms in sides.items())
+
+
+def _term(s: Statement) -> str:
+    body = _printed(s.body)
+    if not s.reduced:
+        return body
+    big = f"{_BIG[s.op]}_{{{','.join(map(str, s.reduced))}}}\u00a0"
+    return f"{big}({body})" if s.body.is_Add else f"{big}{body}"
+
+
+def _is_elementwise(s: Statement) -> bool:
+    """Whether every operand is read where the result is written, axes of size one aside."""
+    rank = len(s.maps)
+    for access in accesses(s.body):
+        own = s.maps[rank - len(access.maps) :] if len(access.maps) <= rank else None
+        if own is None or any(m not in (o, 0) for m, o in zip(access.maps, own, strict=True)):
+            return False
+    return s.op is Reduce.SET and not s.reduced
+
+
+# ── Backward ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@lru_cache(maxsize=1024)
+def _local(given: Fragment, k: int) -> LocalGradient | None:
+    fragment = _with_tokens(given)
+    derived = vjp(fragment, k)
+    if derived is None:
+        return None
+    upstream = derived.inputs[-1]
+    written = [s for s in derived.statements if s.target == derived.output]
+    bodies = [_inlined(s.body, derived) for s in written]
+    reads = {a for body in bodies for a in accesses(body) if a.tensor == upstream}
+    if len({s.maps for s in written}) != 1 or len(reads) != 1:
+        return None
+    read, first = reads.pop(), written[0]
+    value = sum(local_gradient(body, read) for body in bodies)
+    if any(a.tensor in _gradients(derived) for a in accesses(value)):
+        return None
+    sources = {s.target: s for s in derived.statements}
+    value = _with_softmax(value, sources, fragment.detached)
+    same_place = {a.maps for a in accesses(value)} | {read.maps} == {first.maps}
+    bare = same_place and not any(s.reduced for s in written)
+    above = _access_text(Access(fragment.output, *read.maps), bare)
+    below = _access_text(Access(fragment.inputs[k], *first.maps), bare)
+    shown = _printed(value, sources, bare)
+    return LocalGradient(f"∂{above}/∂{below}", shown, _reduction(first))
+
+
+def _reduction(s: Statement) -> str:
+    if len(set(s.maps)) < len(s.maps) or not all(isinstance(m, Index) for m in s.maps):
+        return "Σ"
+    return f"Σ_{{{','.join(map(str, s.reduced))}}}" if s.reduced else ""
+
+
+def _gradients(derived: Fragment) -> set[Tensor]:
+    """The tensors through which the upstream gradient passes on its way to the output."""
+    found = {derived.inputs[-1]}
+    for s in derived.statements:
+        if any(a.tensor in found for a in accesses(s.body)):
+            found.add(s.target)
+    return found
+
+
+def _inlined(body: Any, derived: Fragment) -> Any:
+    """Put in place of each inner gradient what it is, where that is one plain statement."""
+    inner = _gradients(derived) - {derived.inputs[-1], derived.output}
+    written = {t: [s for s in derived.statements if s.target == t] for t in inner}
+    for _ in inner:
+        for access in accesses(body):
+            match written.get(access.tensor):
+                case [s] if not s.reduced and all(isinstance(m, Index) for m in s.maps):
+                    at = dict(zip(s.maps, access.maps, strict=True))
+                    body = body.xreplace({access: s.body.xreplace(at)})
+    return body
+
+
+def _with_softmax(value: Any, sources: Sources, detached: frozenset[Tensor]) -> Any:
+    """Write an exponential over its own sum, which is what a softmax is, as one."""
+    return sympy.Add(
+        *(
+            _softmax(term, sources, detached)
+            for term in sympy.Add.make_args(sympy.expand_mul(value))
+        )
+    )
+
+
+def _softmax(term: Any, sources: Sources, detached: frozenset[Tensor]) -> Any:
+    factors = list(sympy.Mul.make_args(term))
+    for exponential in (f for f in factors if isinstance(f, sympy.exp)):
+        scores = [a for a in accesses(exponential) if a.tensor not in detached]
+        for total in accesses(term):
+            s = sources.get(total.tensor)
+            summed = s is not None and s.op is Reduce.SUM and s.body == exponential
+            if summed and 1 / total in factors and len(scores) == 1:
+                softmax = Tensor(f"softmax({scores[0].tensor.name})", scores[0].tensor.shape)
+                rest = [f for f in factors if f not in (exponential, 1 / total)]
+                return sympy.Mul(*rest, softmax[scores[0].maps])
+    return term
+
+
+# ── Text ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _printed(expr: Any, sources: Sources | None = None, bare: bool = False) -> str:
+    """Print a body: terms that are subtracted last, choices as brackets, `bare` without indices."""
+    chosen = _with_choices(expr, sources or {}, bare)
+    terms = sympy.Add.make_args(_with_texts(chosen, bare))
+    ordered = sorted(sympy.Add(*terms).as_ordered_terms(), key=_is_negative)
+    text = " + ".join(map(render, ordered)).replace("+ -", "- ")
+    return text.replace("-", "−")
+
+
+def _is_negative(term: Any) -> bool:
+    return bool(term.could_extract_minus_sign())
+
+
+def _with_texts(expr: Any, bare: bool) -> Any:
+    return expr.xreplace(
+        {a: sympy.Symbol(_access_text(a, bare), real=True) for a in accesses(expr)}
+    )
+
+
+def _access_text(access: Access, bare: bool = False) -> str:
+    if bare or not access.maps:
+        return access.tensor.name
+    maps = ",".join(str(m) for m in access.maps)
+    return f"{access.tensor.name}[{maps.replace(' ', '').replace('*', '')}]".replace("-", "−")
+
+
+def _with_choices(value: Any, sources: Sources, bare: bool) -> Any:
+    """Write choices as brackets: `1[x > 0]`, `1[j = label[n]]`."""
+    swaps: dict[Any, Any] = {}
+    for part in walk(value):
+        if isinstance(part, Equal):
+            swaps[part] = sympy.Symbol(f"1[{_choice(part, sources)}]", real=True)
+        elif isinstance(part, sympy.Piecewise) and len(part.args) == 2:
+            (yes, condition), (no, _) = part.args
+            if {yes, no} == {sympy.S.Zero, sympy.S.One}:
+                holds = condition if yes == 1 else sympy.Not(condition)
+                swaps[part] = sympy.Symbol(f"1[{render(_with_texts(holds, bare))}]", real=True)
+    return value.xreplace(swaps)
+
+
+def _choice(part: Equal, sources: Sources) -> str:
+    position, chosen = part.args
+    if not isinstance(chosen, Access):
+        return f"{position} = {chosen}"
+    source = sources.get(chosen.tensor)
+    if source is not None and source.op in _ARG:
+        return f"({','.join(map(str, source.reduced))}) = {source.op.value[:-1]}"
+    return f"{position} = {_access_text(chosen)}"

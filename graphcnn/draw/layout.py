@@ -1,0 +1,151 @@
+"""From a graph to a picture: which boxes there are and which arrows join them.
+
+Forward nodes are a box each. The backward nodes of one forward node share a box beside it, with a
+local gradient for each input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from graphcnn.draw.picture import Arrow, Box, Picture, Span
+from graphcnn.draw.roles import DOWNSTREAM, INK, LOCAL, QUIET, SOURCES, UPSTREAM, Role
+from graphcnn.draw.texts import box_lines, shape
+from graphcnn.draw.view import View
+from graphcnn.graph import Graph, Node
+
+Updates = Sequence[tuple[Node, Node]]
+
+
+def layout(outputs: Sequence[Node], updates: Updates = ()) -> Picture:
+    """Give the picture of the graph that ends in these nodes.
+
+    `updates` pairs each parameter with the node of its next value.
+    """
+    ends = (*outputs, *(new for _, new in updates), *(old for old, _ in updates))
+    view = View.of(Graph(tuple(dict.fromkeys(ends))))
+    boxes = (*_node_boxes(view), *_result_boxes(view, outputs, updates))
+    arrows = (*_node_arrows(view), *_result_arrows(view, outputs, updates))
+    return Picture(
+        boxes,
+        arrows,
+        tuple(_pairs(view, outputs)),
+        tuple(role for role in Role if any(box.role is role for box in boxes)),
+        _notes(view, arrows),
+    )
+
+
+def _node_boxes(view: View) -> Iterator[Box]:
+    for group in view.groups:
+        role = view.roles[group[0]]
+        yield Box(view.keys[group[0]], role, box_lines(view, group), rounded=role in SOURCES)
+
+
+def _node_arrows(view: View) -> Iterator[Arrow]:
+    drawn: set[Arrow] = set()
+    for node in view.graph.nodes:
+        rule = view.applies_rule(node)
+        for k, source in enumerate(node.inputs):
+            if not rule:
+                yield _arrow(view, source, node)
+                continue
+            last = k == len(node.inputs) - 1
+            arrow = _upstream_arrow(view, source, node) if last else _saved(view, source, node)
+            if arrow is not None and arrow not in drawn:
+                drawn.add(arrow)
+                yield arrow
+
+
+def _arrow(view: View, source: Node, node: Node) -> Arrow:
+    tail, head = view.keys[source], view.keys[node]
+    if view.roles[source] is Role.GRADIENT:
+        up = view.roles[node] is Role.GRADIENT
+        return Arrow(tail, head, view.letters[source], (DOWNSTREAM,), up=up)
+    return Arrow(tail, head, shape(source), main=view.roles[source] not in SOURCES)
+
+
+def _upstream_arrow(view: View, source: Node, node: Node) -> Arrow:
+    passed_on = view.roles[source] is Role.GRADIENT and source.partner is not None
+    colours = (DOWNSTREAM, UPSTREAM) if passed_on else (UPSTREAM,)
+    return Arrow(
+        view.keys[source],
+        view.keys[node],
+        view.letters.upstream(node),
+        colours,
+        up=True,
+        main=True,
+    )
+
+
+def _saved(view: View, source: Node, node: Node) -> Arrow | None:
+    """Show where a rule finds forward values, unless the op beside it shows that."""
+    if node.partner in view.keys:
+        return None
+    return Arrow(view.keys[source], view.keys[node], shape(source), (QUIET,), dashed=True)
+
+
+# ── What the graph gives ──────────────────────────────────────────────────────────────────────────
+
+
+def _has_result(view: View, node: Node) -> bool:
+    return view.roles[node] not in SOURCES
+
+
+def _result_key(view: View, node: Node) -> str:
+    return f"{view.keys[node]}_{view.groups[int(view.keys[node][1:])].index(node)}_result"
+
+
+def _result_boxes(view: View, outputs: Sequence[Node], updates: Updates) -> Iterator[Box]:
+    for node in dict.fromkeys(outputs):
+        if not _has_result(view, node):
+            continue
+        role = view.roles[node]
+        letter, shown = view.letters[node], Role.RESULT
+        colour = INK
+        if role in (Role.GRADIENT, Role.LOSS):
+            shown = role
+        if role is Role.GRADIENT:
+            colour = DOWNSTREAM
+        elif node in view.letters.losses.values() and view.letters.of_loss(node) != letter:
+            letter = f"{view.letters.of_loss(node)} = {letter}"
+        yield Box(_result_key(view, node), shown, ((Span(letter, colour, bold=True),),), True)
+    for k, (old, _) in enumerate(updates):
+        line = (Span(f"{view.letters[old]} ←", bold=True), Span("  next value", QUIET))
+        yield Box(f"u{k}", Role.UPDATE, (line,), True)
+
+
+def _result_arrows(view: View, outputs: Sequence[Node], updates: Updates) -> Iterator[Arrow]:
+    for node in dict.fromkeys(outputs):
+        if not _has_result(view, node):
+            continue
+        key = _result_key(view, node)
+        if view.roles[node] is Role.GRADIENT:
+            yield Arrow(view.keys[node], key, view.letters[node], (DOWNSTREAM,), up=True)
+        else:
+            yield Arrow(view.keys[node], key, shape(node), main=True)
+    for k, (_, new) in enumerate(updates):
+        yield Arrow(view.keys[new], f"u{k}", shape(new))
+
+
+def _pairs(view: View, outputs: Sequence[Node]) -> Iterator[tuple[str, str]]:
+    """Stand each gradient rule beside its op, and the seed beside the loss."""
+    for group in view.groups:
+        node, partner = group[0], group[0].partner
+        if partner is None or not view.applies_rule(node) or partner not in view.keys:
+            continue
+        if view.roles[partner] is not Role.GRADIENT:
+            yield view.keys[partner], view.keys[node]
+        if view.letters.losses[node] is partner and partner in outputs:
+            yield _result_key(view, partner), view.keys[node.inputs[-1]]
+
+
+def _notes(view: View, arrows: Sequence[Arrow]) -> tuple[Span, ...]:
+    """Explain what letters and arrows mean, as far as they occur."""
+    rules = any(map(view.applies_rule, view.graph.nodes))
+    notes = (
+        (rules, Span("local gradient: how the op's output changes with an input", LOCAL)),
+        (rules, Span("upstream gradient: what arrives", UPSTREAM)),
+        (rules, Span("downstream gradient: what is passed on", DOWNSTREAM)),
+        (any(a.dashed for a in arrows), Span("dashed: a value that a local gradient needs", QUIET)),
+    )
+    return tuple(note for occurs, note in notes if occurs)

@@ -1,0 +1,66 @@
+"""What a node is for, and the one table of colours.
+
+Fills are tints of the Okabe-Ito palette, which colour-blind readers tell apart; text on them has a
+contrast of at least 4.5. Every role is also written out in its box or in the legend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+
+from codegen.notation import FLOATS
+from graphcnn.graph import Graph, Node
+
+INK = "#1a1a1a"
+QUIET = "#595959"
+LOCAL = "#00704f"
+UPSTREAM = "#b83a00"
+DOWNSTREAM = "#0067a3"
+PAPER = "#ffffff"
+
+
+class Role(Enum):
+    """What a node is for: its name in the legend, its fill and its outline."""
+
+    INPUT = ("input", "#dff1fb", "#3c93c2")
+    PARAMETER = ("parameter", "#fdf0d5", "#c98b00")
+    CONSTANT = ("constant", "#efefef", "#808080")
+    OP = ("op", "#ffffff", "#404040")
+    LOSS = ("loss", "#f8e4ef", "#b0588a")
+    RESULT = ("result", "#ffffff", "#808080")
+    GRADIENT = ("gradient", "#edf8f3", "#00906a")
+    UPDATE = ("update", "#fbf8cf", "#8f8500")
+
+    def __init__(self, label: str, fill: str, outline: str) -> None:
+        self.label, self.fill, self.outline = label, fill, outline
+
+
+SOURCES = (Role.INPUT, Role.PARAMETER, Role.CONSTANT)
+_BY_OP = {"input": Role.INPUT, "parameter": Role.PARAMETER, "constant": Role.CONSTANT}
+
+
+def roles(graph: Graph) -> dict[Node, Role]:
+    """Give the role of every node of a graph.
+
+    A node with a forward partner is a gradient, and so is the seed, from which gradients alone are
+    computed. What is computed from a gradient otherwise is an update. Scalar outputs are losses.
+    """
+    found: dict[Node, Role] = {}
+    for node in graph.nodes:
+        if node.partner is not None or _is_seed(node, graph.consumers[node]):
+            found[node] = Role.GRADIENT
+        elif node.op in _BY_OP:
+            found[node] = _BY_OP[node.op]
+        elif any(found[i] in (Role.GRADIENT, Role.UPDATE) for i in node.inputs):
+            found[node] = Role.UPDATE
+        elif node in graph.outputs and node.shape == () and node.dtype in FLOATS:
+            found[node] = Role.LOSS
+        else:
+            found[node] = Role.OP if node.inputs else Role.CONSTANT
+    return found
+
+
+def _is_seed(node: Node, consumers: Iterable[Node]) -> bool:
+    users = tuple(consumers)
+    return node.op == "full" and bool(users) and all(u.partner is not None for u in users)
