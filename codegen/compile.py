@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen.affine import Dim, Index
+from codegen.build import build
 from codegen.emit import Unit, unit_text
 from codegen.lower import Lowered, lower
 from codegen.memory import MemoryPlan, find_views, plan
 from codegen.names import Names
 from codegen.notation import Tensor
 from codegen.program import Program
-from codegen.rewrite import rewrite
+from codegen.rewrite import PASSES, rewrite
 from codegen.schedule import Kernel, fuse
 
 Array = npt.NDArray[Any]
@@ -102,31 +103,32 @@ def _letters(kernels: Sequence[Kernel]) -> tuple[Index, ...]:
 
 @dataclass(frozen=True)
 class Executable:
-    """A loaded program: `run` fills outputs and parameters in one C call."""
+    """A loaded program: `entry(arrays, workspace, dims)` runs it in one C call."""
 
     plan: Plan
     library: Any
-    _entry: Any
+    entry: Any
     _workspace: Any
 
-    def workspace_bytes(self, dims: Sequence[int]) -> int:
+    def dims(self, sizes: Sequence[int]) -> Any:
+        """Give the values of the program's dims, in its order, as C wants them."""
+        return self.library.ffi.new("int64_t[]", [*sizes, 0])
+
+    def workspace_bytes(self, sizes: Sequence[int]) -> int:
         """Give the bytes of scratch memory that a call with these sizes needs."""
-        return int(self._workspace(self.library.ffi.new("int64_t[]", [*dims, 0])))
+        return int(self._workspace(self.dims(sizes)))
 
     def run(self, arrays: Mapping[str, Array], dims: Mapping[Dim, int]) -> None:
         """Run once on arrays by name; outputs and updated parameters are written in place."""
         ffi = self.library.ffi
-        order = self.plan.program.dims
-        sizes = [dims[d] for d in order]
+        sizes = [dims[d] for d in self.plan.program.dims]
         held = [arrays[t.name] for t in self.plan.unit.arrays]
         for tensor, array in zip(self.plan.unit.arrays, held, strict=True):
             if not array.flags.c_contiguous or array.dtype != np.dtype(tensor.dtype):
                 raise ValueError(f"{tensor.name} must be a contiguous array of {tensor.dtype}")
-        pointers = ffi.new("void *[]", [ffi.cast("void *", a.ctypes.data) for a in held] or 1)
+        pointers = ffi.new("void *[]", [ffi.from_buffer(a) for a in held] or 1)
         scratch = aligned_bytes(self.workspace_bytes(sizes))
-        self._entry(
-            pointers, ffi.cast("unsigned char *", scratch.ctypes.data), ffi.new("int64_t[]", [*sizes, 0])
-        )
+        self.entry(pointers, ffi.from_buffer(scratch), self.dims(sizes))
 
 
 def aligned_bytes(count: int, alignment: int = 64) -> npt.NDArray[np.uint8]:
@@ -136,21 +138,12 @@ def aligned_bytes(count: int, alignment: int = 64) -> npt.NDArray[np.uint8]:
     return raw[start : start + count]
 
 
-def compile_program(
-    program: Program,
-    options: Options | None = None,
-    *,
-    entry: str = "run",
-    profile: str = "release",
-    toolchain: Any = None,
-) -> Executable:
-    """Give the program compiled and loaded.
+def load(made: Plan, *, profile: str = "release", toolchain: Any = None) -> Executable:
+    """Give a plan compiled and loaded.
 
     Raises `codegen.build.CompilerNotFound` where the machine has no C compiler.
     """
-    from codegen.build import build
-
-    made = make_plan(program, options, entry)
+    entry = made.unit.entry
     library = build(
         {entry: made.unit.text}, made.unit.declarations, profile=profile, toolchain=toolchain
     )
@@ -159,9 +152,5 @@ def compile_program(
     )
 
 
-def passes_off() -> Options:
-    """Give the options with everything optional switched off: the plainest C."""
-    from codegen.rewrite import PASSES
-
-    needed: Collection[str] = ()
-    return Options(frozenset(p.name for p in PASSES if p.name not in needed), False, False)
+PLAIN = Options(frozenset(p.name for p in PASSES), fuse=False, views=False)
+"""Everything optional switched off: one nest a statement, guards tested, scatters left alone."""

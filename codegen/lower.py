@@ -353,12 +353,8 @@ class _Writer:
             reduced = tuple(i for i in s.reduced if i != lane)
             nodes += self.loops(reduced, s, block, outside=s.parallel, skip={lane})
         nodes.append(Let(total.name, dtype, self.initial(head, start), fixed=False))
-        half = lanes
-        while half > 1:
-            half //= 2
-            other = Element(scratch, (Apply("+", (slot, Number(half, "int64")), "int64"),), dtype)
-            nodes.append(Loop(slot.name, (ZERO,), (Number(half, "int64"),), (Store(part, other, "+="),)))
-        nodes.append(Store(total, Element(scratch, (ZERO,), dtype), "+="))
+        added = Apply("sum_lanes", (Name(scratch, dtype), width), dtype)
+        nodes.append(Store(total, added, "+="))
         return [*nodes, *finish(total)]
 
     def combine(self, s: Statement, total: Name | Element) -> list[Node]:

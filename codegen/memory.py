@@ -58,7 +58,7 @@ class MemoryPlan:
     def __str__(self) -> str:
         p = self.program
         held = [*p.inputs, *p.parameters, *p.outputs]
-        lines = [f"{_size(t):>16} bytes  {t.name}: {_role(t, p)}" for t in dict.fromkeys(held)]
+        lines = [f"{_size(t)!s:>16} bytes  {t.name}: {_role(t, p)}" for t in dict.fromkeys(held)]
         for k, slot in enumerate(self.slots):
             names = ", then ".join(t.name for t in slot.tenants)
             lines.append(f"{slot.bytes!s:>16} bytes  slot {k}: {names}")

@@ -58,7 +58,7 @@ class FormulaPrinter(StrPrinter):  # type: ignore[misc]
         return f"({text}undefined)"
 
     def _print_Float(self, expr: Any) -> str:  # noqa: N802
-        return repr(float(expr)).removesuffix(".0")
+        return f"{float(expr):.12g}"
 
     def _print_Relational(self, expr: Any) -> str:  # noqa: N802
         symbol = {"<=": "≤", ">=": "≥", "==": "=", "!=": "≠"}.get(expr.rel_op, expr.rel_op)

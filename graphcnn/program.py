@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codegen.notation import Statement, Tensor
+from codegen.notation import Reduce, Statement, Tensor, indices
+from codegen.notation import statement as state
 from codegen.program import Program
+from graphcnn.fragment import LETTERS
 from graphcnn.graph import Graph, Node
 
 
@@ -17,6 +19,7 @@ class Lowered:
     graph: Graph
     program: Program
     tensors: dict[Node, Tensor]
+    results: dict[Node, Tensor]
 
 
 def to_program(
@@ -37,18 +40,33 @@ def to_program(
             own = _free(f"{names[node]}_{temporary.name}", taken)
             rules[temporary] = temporary.renamed(own)
         statements += [s.substitute(rules) for s in node.fragment.statements]
+    # What is given from outside is copied to be an output or the next value of a parameter.
+    results: dict[Node, Tensor] = {}
+    for node in (*outputs, *(new for _, new in updates)):
+        if node in results:
+            continue
+        results[node] = tensors[node]
+        if node.fragment is None:
+            results[node] = tensors[node].renamed(_free(f"{names[node]}_copy", taken))
+            statements.append(_copy(results[node], tensors[node]))
     return Lowered(
         graph,
         Program(
             inputs=tuple(tensors[n] for n in graph.of_kind("input")),
             parameters=tuple(tensors[n] for n in graph.nodes if hasattr(n, "value")),
-            outputs=tuple(dict.fromkeys(tensors[n] for n in outputs)),
+            outputs=tuple(dict.fromkeys(results[n] for n in outputs)),
             statements=tuple(statements),
-            updates=tuple((tensors[old], tensors[new]) for old, new in updates),
+            updates=tuple((tensors[old], results[new]) for old, new in updates),
             name=name,
         ),
         tensors,
+        results,
     )
+
+
+def _copy(target: Tensor, source: Tensor) -> Statement:
+    at = indices(" ".join(LETTERS[: source.rank]))
+    return state(target[at], Reduce.SET, source[at])
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -25,6 +25,7 @@ class Unit:
     text: str
     declarations: str
     arrays: tuple[Tensor, ...]
+    entry: str
 
 
 @cache
@@ -53,7 +54,7 @@ def unit_text(
         f"int64_t {entry}_workspace(const int64_t *dims);\n"
         f"void {entry}(void *const *arrays, unsigned char *workspace, const int64_t *dims);\n"
     )
-    return Unit("\n".join(body), declarations, given)
+    return Unit("\n".join(body), declarations, given, entry)
 
 
 def _dims(program: Program, names: Names) -> list[str]:
@@ -118,13 +119,13 @@ def _entry(
         lines.append(f"    void *slot{k} = workspace; /* {tenants} */")
         lines.append(f"    workspace += {_bytes(slot.bytes, names)};")
         places |= {t: f"slot{k}" for t in slot.tenants}
-    lines.append("    (void)workspace;")
+    lines += ["    (void)workspace;", "    const float_mode before = flush_denormals();"]
     for low in lowered:
         call = [*low.function.sizes, *_arguments(low, memory, places)]
         lines.append(f"    {low.function.name}({', '.join(call)});")
     for old, new in memory.copies:
         lines += _copied(places[old], places[memory.home(new)], old, names)
-    return "\n".join([*lines, "}", ""])
+    return "\n".join([*lines, "    restore_mode(before);", "}", ""])
 
 
 def _arguments(low: Lowered, memory: MemoryPlan, places: Mapping[Tensor, str]) -> list[str]:

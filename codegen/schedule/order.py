@@ -81,7 +81,8 @@ def cost(index: Index, statement: Statement) -> float:
         *([(statement.target, statement.maps)] if index in statement.parallel else []),
     ]:
         step = stride(tensor, maps, index)
-        penalty += 0.0 if step == 0 else 0.5 if step == 1 else 0.6 * lanes
+        near = step.is_Integer and abs(step) <= 4
+        penalty += 0.0 if step == 0 else 0.5 if step == 1 else (0.25 if near else 1.0) * lanes
     if index in statement.reduced:
         penalty += 1.0  # two loads for each product, and the sum over lanes at the end
     return per_element * penalty / (1.0 + 0.5 * (len(statement.reads) + 1))
