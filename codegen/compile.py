@@ -145,7 +145,7 @@ def load(made: Plan, *, profile: str = "release", toolchain: Any = None) -> Exec
     """
     entry = made.unit.entry
     library = build(
-        {entry: made.unit.text}, made.unit.declarations, profile=profile, toolchain=toolchain
+        made.unit.parts, made.unit.declarations, profile=profile, toolchain=toolchain
     )
     return Executable(
         made, library, getattr(library.lib, entry), getattr(library.lib, f"{entry}_workspace")

@@ -32,7 +32,7 @@ from codegen.notation import Access, Binding, Guard, Reduce, Statement, Tensor
 from codegen.rewrite.maps import injective
 from codegen.schedule.collapse import collapse
 from codegen.schedule.fuse import Kernel, Stage
-from codegen.schedule.order import LANES, Schedule, choose_schedule
+from codegen.schedule.order import LANES, Schedule, choose_schedule, far_first
 
 ZERO = Number(0, "int64")
 
@@ -283,7 +283,7 @@ class _Writer:
         nodes: list[Node] = [Scratch(scratch, dtype, max(1, tile))]
         nodes.append(across([Store(total, self.initial(head, start))]))
         for s in statements:
-            reduced = s.reduced
+            reduced = far_first(s)
             inner = schedule.inner if schedule.inner in reduced else None
             outside = tuple(i for i in reduced if i != inner)
             leaf = self.combine(s, total)
@@ -350,7 +350,7 @@ class _Writer:
                         (Let(origin.name, "int64", stop), tail),
                     ),
                 ]
-            reduced = tuple(i for i in s.reduced if i != lane)
+            reduced = tuple(i for i in far_first(s) if i != lane)
             nodes += self.loops(reduced, s, block, outside=s.parallel, skip={lane})
         nodes.append(Let(total.name, dtype, self.initial(head, start), fixed=False))
         added = Apply("sum_lanes", (Name(scratch, dtype), width), dtype)

@@ -179,22 +179,24 @@ def parameter_text(array: Array) -> str:
     return f"{const}{kind} *restrict {array.name}"
 
 
-def function_text(function: Function) -> str:
+def signature(function: Function, ending: str, storage: str = "") -> list[str]:
+    """Give the head of a function as lines that end in ` {` or `;`."""
+    sizes = [f"int64_t {d}" for d in function.sizes]
+    parameters = [*sizes, *(parameter_text(a) for a in function.arrays)]
+    head = f"{storage}void {function.name}("
+    one = f"{head}{', '.join(parameters) or 'void'}){ending}"
+    if len(one) <= WIDTH:
+        return [one]
+    return [head, *(f"    {p}," for p in parameters[:-1]), f"    {parameters[-1]}){ending}"]
+
+
+def function_text(function: Function, storage: str = "static ") -> str:
     """Give a whole function, headed by its formulas."""
     printer = Printer(function)
     doc = [commented(line) for line in function.doc]
-    lines = ["/*", *(f" * {line}" for line in doc), " */"]
-    sizes = [f"int64_t {d}" for d in function.sizes]
-    parameters = [*sizes, *(parameter_text(a) for a in function.arrays)]
-    lines += _wrapped(f"static void {function.name}(", parameters)
+    lines = ["/*", *(f" * {line}" for line in doc), " */", *signature(function, " {", storage)]
     for node in function.body:
         lines += printer.lines(node, 1)
     lines.append("}")
     return "\n".join(lines)
 
-
-def _wrapped(head: str, parameters: list[str]) -> list[str]:
-    one = f"{head}{', '.join(parameters) or 'void'}) {{"
-    if len(one) <= WIDTH:
-        return [one]
-    return [head, *(f"    {p}," for p in parameters[:-1]), f"    {parameters[-1]}) {{"]

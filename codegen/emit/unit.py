@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 
 from codegen.affine import Size
-from codegen.emit.printer import TYPES, Printer, commented, function_text
+from codegen.emit.printer import TYPES, Printer, commented, function_text, signature
 from codegen.freeze import size_of
 from codegen.lower import Lowered
 from codegen.memory import ALIGNMENT, BYTES, MemoryPlan
@@ -18,11 +18,19 @@ from codegen.notation import Tensor
 from codegen.program import Program, describe
 
 
+PART = 250  # lines of functions in one part: parts compile side by side
+
+
 @dataclass(frozen=True)
 class Unit:
-    """C text and how to call it: the order of arrays, the declarations of its two functions."""
+    """The C of a program and how to call it.
+
+    `text` is one file that stands alone; `parts` is the same in several files by name, so that
+    they compile in parallel. `arrays` is the order in which `entry` takes its arrays.
+    """
 
     text: str
+    parts: Mapping[str, str]
     declarations: str
     arrays: tuple[Tensor, ...]
     entry: str
@@ -43,18 +51,38 @@ def unit_text(
     order, `workspace` has the bytes that `entry_workspace(dims)` asks for.
     """
     given = tuple(dict.fromkeys((*program.inputs, *program.parameters, *program.outputs)))
-    body = [
-        f"/* {commented(program.name)} */",
-        prelude(),
-        *(function_text(low.function) + "\n" for low in lowered),
+    title = f"/* {commented(program.name)} */"
+    functions = [low.function for low in lowered]
+    tail = [
         _workspace(memory, names, entry),
         _entry(program, lowered, memory, names, entry, given),
     ]
+    text = "\n".join([title, prelude(), *(function_text(f) + "\n" for f in functions), *tail])
     declarations = (
         f"int64_t {entry}_workspace(const int64_t *dims);\n"
         f"void {entry}(void *const *arrays, unsigned char *workspace, const int64_t *dims);\n"
     )
-    return Unit("\n".join(body), declarations, given, entry)
+    return Unit(text, _parts(functions, tail, text, entry), declarations, given, entry)
+
+
+def _parts(
+    functions: Sequence[Function], tail: Sequence[str], text: str, entry: str
+) -> dict[str, str]:
+    """Share the functions among files of about equal length; the entry has a file of its own."""
+    bodies = [function_text(f, "") + "\n" for f in functions]
+    total = sum(b.count("\n") for b in bodies)
+    count = max(1, round(total / PART))
+    if count == 1:
+        return {entry: text}
+    shared: list[list[str]] = [[] for _ in range(count)]
+    before = 0
+    for f, body in zip(functions, bodies, strict=True):
+        share = shared[min(count - 1, before * count // total)]
+        share += ["\n".join(signature(f, ";")), body]
+        before += body.count("\n")
+    heads = ["\n".join(signature(f, ";")) for f in functions]
+    parts = {f"{entry}_{k}": "\n".join([prelude(), *s]) for k, s in enumerate(shared) if s}
+    return parts | {entry: "\n".join([prelude(), *heads, "", *tail])}
 
 
 def _dims(program: Program, names: Names) -> list[str]:

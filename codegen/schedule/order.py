@@ -51,13 +51,23 @@ def choose_schedule(statement: Statement) -> Schedule:
     scored = sorted((cost(i, statement), k) for k, i in enumerate(candidates))
     lane = candidates[scored[0][1]] if scored and scored[0][0] < 1 else None
     outer = tuple(i for i in statement.parallel if i != lane)
-    reduced = tuple(i for i in statement.reduced if i != lane)
+    reduced = tuple(i for i in far_first(statement) if i != lane)
     inner = None
     if lane in statement.parallel and reduced and statement.op is Reduce.SUM:
         size = statement.sizes[reduced[-1]]
         if isinstance(size, int) and size <= SHORT:
             inner, reduced = reduced[-1], reduced[:-1]
     return Schedule(outer, reduced, lane, inner)
+
+
+def far_first(statement: Statement) -> tuple[Index, ...]:
+    """The reduced indices, those with the longest steps through memory first."""
+
+    def reach(index: Index) -> float:
+        steps = [stride(a.tensor, a.maps, index) for a in statement.reads]
+        return max((abs(int(s)) if s.is_Integer else 1 << 40 for s in steps), default=0)
+
+    return tuple(sorted(statement.reduced, key=reach, reverse=True))
 
 
 def _may_run(index: Index, statement: Statement) -> bool:
