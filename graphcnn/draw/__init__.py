@@ -13,13 +13,11 @@ from typing import Any
 from codegen.notation import FLOATS
 from graphcnn.backward import grad
 from graphcnn.draw.dot import to_dot
-from graphcnn.draw.layout import layout
+from graphcnn.draw.layout import to_picture
 from graphcnn.draw.picture import Picture
-from graphcnn.draw.render import FORMATS, RenderError, render
+from graphcnn.draw.render import FORMATS, RenderError, to_image
 from graphcnn.errors import DTypeError, GradientError, GraphError, user_origin
 from graphcnn.graph import Graph, Node, Parameter, listed
-
-Drawable = Node | tuple[Node, Node]
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Drawing:
 
         Raises `RenderError` where nothing is installed that lays it out.
         """
-        return render(self.picture, "svg").decode()
+        return to_image(self.picture, "svg").decode()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture to a .svg, .png, .pdf or .dot file, whole or not at all."""
@@ -50,7 +48,7 @@ class Drawing:
                 rule=f"the suffix is one of {', '.join(f'.{f}' for f in (*FORMATS, 'dot'))}",
                 fix=f'save("{file.stem}.svg")',
             ).at("Drawing.save", user_origin())
-        write_whole(file, self.dot.encode() if form == "dot" else render(self.picture, form))
+        write_whole(file, self.dot.encode() if form == "dot" else to_image(self.picture, form))
         return file
 
     def _repr_svg_(self) -> str | None:
@@ -84,7 +82,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def draw(
-    nodes: Drawable | Iterable[Drawable],
+    nodes: Node | Iterable[Node | tuple[Node, Node]],
     *,
     gradients: bool = False,
     wrt: Node | Iterable[Node] | None = None,
@@ -94,7 +92,7 @@ def draw(
     With `gradients` the backward graph of one scalar loss is drawn beside it: local gradients in
     green, upstream gradients in red, downstream gradients in blue. They are taken with respect to
     `wrt`: by default all trainable parameters, or all float inputs where there are none. A pair of
-    a parameter and a node shows that node as the parameter's next value.
+    a parameter and a node, as optimisers give them, shows that node as the parameter's next value.
 
     >>> from graphcnn.graph import input
     >>> print(draw(input("x")).dot.splitlines()[0])
@@ -103,17 +101,12 @@ def draw(
     outputs, updates = _ends(nodes)
     if gradients or wrt is not None:
         outputs += _gradients(outputs, wrt)
-    return Drawing(layout(outputs, updates))
+    return Drawing(to_picture(outputs, updates))
 
 
 def _ends(nodes: Any) -> tuple[tuple[Node, ...], tuple[tuple[Node, Node], ...]]:
-    match nodes:
-        case Node() | (Parameter(), Node()):
-            given: tuple[Any, ...] = (nodes,)
-        case _ if isinstance(nodes, Iterable):
-            given = tuple(nodes)
-        case _:
-            given = (nodes,)
+    several = isinstance(nodes, Iterable) and not isinstance(nodes, Node)
+    given: tuple[Any, ...] = tuple(nodes) if several else (nodes,)
     outputs = tuple(g for g in given if isinstance(g, Node))
     updates = tuple(g for g in given if not isinstance(g, Node))
     for pair in updates:

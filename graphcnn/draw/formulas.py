@@ -6,21 +6,22 @@ Everything here is read off the statements of the op or of its derived adjoint.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import sympy
 
 from codegen.affine import Index
-from codegen.notation import Access, Equal, Reduce, Statement, Tensor, accesses, walk
+from codegen.notation import Access, Equal, IsNaN, Reduce, Statement, Tensor, accesses, walk
 from codegen.printing import render
 from graphcnn.adjoint import local_gradient, vjp
 from graphcnn.fragment import Fragment
 
 _ARG = (Reduce.ARGMAX, Reduce.ARGMIN)
 _BIG = {Reduce.SUM: "Σ", Reduce.MAX: "max", Reduce.MIN: "min"}
+_ROOT = re.compile(r"sqrt\((\w+)\)")
 _FIRST_TOKEN = 0xE000  # letters are put in last, in place of private-use characters
 
 Sources = Mapping[Tensor, Statement]
@@ -57,6 +58,15 @@ def local(fragment: Fragment, k: int, letters: list[str]) -> LocalGradient | Non
     return LocalGradient(found.left.translate(table), found.value.translate(table), found.reduction)
 
 
+def steps(fragment: Fragment, k: int, letters: list[str]) -> list[str]:
+    """Give the derived equations where no single local gradient says it all, as in a softmax.
+
+    The last two letters are those of the upstream and the downstream gradient.
+    """
+    table = _table(letters)
+    return [equation.translate(table) for equation in _steps(fragment, k)]
+
+
 def _table(letters: list[str]) -> dict[int, str]:
     return {_FIRST_TOKEN + k: letter for k, letter in enumerate(letters)}
 
@@ -72,11 +82,13 @@ def _with_tokens(fragment: Fragment) -> Fragment:
     Formulas then are sorted by the place of an operand, whatever the user calls it.
     """
     tokens = _tokens(fragment)
-    return Fragment(
-        tuple(tokens[t] for t in fragment.inputs),
-        tuple(s.substitute(tokens) for s in fragment.statements),
-        tokens[fragment.output],
-        fragment.detached,
+    return replace(
+        fragment,
+        inputs=tuple(tokens[t] for t in fragment.inputs),
+        statements=tuple(s.substitute(tokens) for s in fragment.statements),
+        output=tokens[fragment.output],
+        detached=frozenset(tokens.get(t, t) for t in fragment.detached),
+        choices=(),
     )
 
 
@@ -111,14 +123,21 @@ def _equation(given: Fragment) -> str | None:
         return None
     if len(fragment.statements) == 1 and _is_elementwise(fragment.statements[0]):
         return None
+    return "; ".join(_equations(fragment.statements))
+
+
+def _equations(statements: Iterable[Statement], sources: Sources | None = None) -> Iterator[str]:
+    """Print statements, those that add to the same elements as one equation."""
     sides: dict[str, list[str]] = {}
-    for s in fragment.statements:
-        sides.setdefault(_access_text(Access(s.target, *s.maps)), []).append(_term(s))
-    return "; ".join(f"{left} = {' + '.join(terms)}" for left, terms in sides.items())
+    for s in statements:
+        term = _term(s, sources)
+        sides.setdefault(_access_text(Access(s.target, *s.maps)), []).append(term)
+    for left, terms in sides.items():
+        yield f"{left} = {' + '.join(terms)}".replace("+ −", "− ")
 
 
-def _term(s: Statement) -> str:
-    body = _printed(s.body)
+def _term(s: Statement, sources: Sources | None = None) -> str:
+    body = _printed(s.body, sources)
     if not s.reduced:
         return body
     big = f"{_BIG[s.op]}_{{{','.join(map(str, s.reduced))}}}\u00a0"
@@ -147,12 +166,13 @@ def _local(given: Fragment, k: int) -> LocalGradient | None:
     upstream = derived.inputs[-1]
     written = [s for s in derived.statements if s.target == derived.output]
     bodies = [_inlined(s.body, derived) for s in written]
-    reads = {a for body in bodies for a in accesses(body) if a.tensor == upstream}
+    carried = _gradients(derived)
+    reads = {a for body in bodies for a in accesses(body) if a.tensor in carried}
     if len({s.maps for s in written}) != 1 or len(reads) != 1:
         return None
     read, first = reads.pop(), written[0]
     value = sum(local_gradient(body, read) for body in bodies)
-    if any(a.tensor in _gradients(derived) for a in accesses(value)):
+    if read.tensor != upstream or any(a.tensor in carried for a in accesses(value)):
         return None
     sources = {s.target: s for s in derived.statements}
     value = _with_softmax(value, sources, fragment.detached)
@@ -160,8 +180,35 @@ def _local(given: Fragment, k: int) -> LocalGradient | None:
     bare = same_place and not any(s.reduced for s in written)
     above = _access_text(Access(fragment.output, *read.maps), bare)
     below = _access_text(Access(fragment.inputs[k], *first.maps), bare)
-    shown = _printed(value, sources, bare)
+    shown = _printed(value, sources, bare) + _explained(value, sources)
     return LocalGradient(f"∂{above}/∂{below}", shown, _reduction(first))
+
+
+def _explained(value: Any, sources: Sources) -> str:
+    """Say what the op's own letters in a local gradient stand for."""
+    waiting, said = [value], {}
+    while waiting:
+        for tensor in dict.fromkeys(a.tensor for a in accesses(waiting.pop())):
+            if tensor in sources and tensor not in said and sources[tensor].op not in _ARG:
+                said[tensor] = next(_equations([sources[tensor]], sources))
+                waiting.append(sources[tensor].body)
+    return "".join(f", {equation}" for equation in said.values())
+
+
+@lru_cache(maxsize=1024)
+def _steps(given: Fragment, k: int) -> tuple[str, ...]:
+    fragment = _with_tokens(given)
+    derived = vjp(fragment, k)
+    if derived is None:
+        return ()
+    after = _FIRST_TOKEN + len(_tokens(given))
+    swaps = {
+        derived.inputs[-1]: derived.inputs[-1].renamed(chr(after)),
+        derived.output: derived.output.renamed(chr(after + 1)),
+    }
+    statements = [s for s in derived.statements if s.op not in _ARG]
+    sources = {s.target: s for s in derived.statements}
+    return tuple(_equations([s.substitute(swaps) for s in statements], sources))
 
 
 def _reduction(s: Statement) -> str:
@@ -194,12 +241,9 @@ def _inlined(body: Any, derived: Fragment) -> Any:
 
 def _with_softmax(value: Any, sources: Sources, detached: frozenset[Tensor]) -> Any:
     """Write an exponential over its own sum, which is what a softmax is, as one."""
-    return sympy.Add(
-        *(
-            _softmax(term, sources, detached)
-            for term in sympy.Add.make_args(sympy.expand_mul(value))
-        )
-    )
+    terms = sympy.Add.make_args(sympy.expand_mul(value))
+    written = [_softmax(term, sources, detached) for term in terms]
+    return value if written == list(terms) else sympy.Add(*written)
 
 
 def _softmax(term: Any, sources: Sources, detached: frozenset[Tensor]) -> Any:
@@ -220,12 +264,12 @@ def _softmax(term: Any, sources: Sources, detached: frozenset[Tensor]) -> Any:
 
 
 def _printed(expr: Any, sources: Sources | None = None, bare: bool = False) -> str:
-    """Print a body: terms that are subtracted last, choices as brackets, `bare` without indices."""
-    chosen = _with_choices(expr, sources or {}, bare)
-    terms = sympy.Add.make_args(_with_texts(chosen, bare))
-    ordered = sorted(sympy.Add(*terms).as_ordered_terms(), key=_is_negative)
-    text = " + ".join(map(render, ordered)).replace("+ -", "- ")
-    return text.replace("-", "−")
+    """Print a body: subtracted terms last, choices as brackets, `bare` without indices."""
+    shown = _with_texts(_with_choices(expr, sources or {}, bare), bare)
+    together = sympy.factor_terms(shown)
+    terms = [together] if together.is_Mul else shown.as_ordered_terms()
+    text = " + ".join(map(render, sorted(terms, key=_is_negative))).replace("+ -", "- ")
+    return _ROOT.sub(r"√\1", text).replace("-", "−").replace("sqrt(", "√(").replace("√pi", "√π")
 
 
 def _is_negative(term: Any) -> bool:
@@ -254,9 +298,23 @@ def _with_choices(value: Any, sources: Sources, bare: bool) -> Any:
         elif isinstance(part, sympy.Piecewise) and len(part.args) == 2:
             (yes, condition), (no, _) = part.args
             if {yes, no} == {sympy.S.Zero, sympy.S.One}:
-                holds = condition if yes == 1 else sympy.Not(condition)
+                holds = _without_nan(condition) if yes == 1 else _negated(_without_nan(condition))
                 swaps[part] = sympy.Symbol(f"1[{render(_with_texts(holds, bare))}]", real=True)
     return value.xreplace(swaps)
+
+
+def _without_nan(condition: Any) -> Any:
+    """Give a condition as it reads where every value is a number."""
+    return condition.replace(lambda e: isinstance(e, IsNaN), lambda e: sympy.false)
+
+
+def _negated(condition: Any) -> Any:
+    match condition:
+        case sympy.Or():
+            return sympy.And(*map(_negated, condition.args))
+        case sympy.And():
+            return sympy.Or(*map(_negated, condition.args))
+    return sympy.Not(condition)
 
 
 def _choice(part: Equal, sources: Sources) -> str:

@@ -22,7 +22,7 @@ def cleaned(text: str, longest: int = LONGEST) -> str:
     r"""Give the text on one line, without characters that nobody sees, shortened in the middle.
 
     >>> cleaned("a\nb\x00"), cleaned("weights of the first layer", 16)
-    ('a↵b\ufffd', 'weights…st layer')
+    ('a↵b�', 'weights …t layer')
     """
     if len(text) > longest:
         half = (longest - 1) // 2
@@ -91,6 +91,8 @@ def as_html(lines: tuple[Line, ...]) -> str:
 
     An empty line is a gap.
     """
+    if len(lines) == 1:
+        return f"<{html_line(lines[0])}>"
     rows = "".join(
         f'<TR><TD ALIGN="{"CENTER" if _is_title(line) else "LEFT"}">{html_line(line)}</TD></TR>'
         if line
@@ -110,8 +112,8 @@ def html_line(line: Line) -> str:
 
 
 def _html_span(span: Span) -> str:
-    # Graphviz replaces \N by the name of the node before it reads the markup.
-    text = html.escape(span.text).replace("\\", "&#92;")
+    # Graphviz reads backslashes here too: \\N would be the name of the node.
+    text = html.escape(span.text.replace("\\", "\\\\"))
     text = f"<B>{text}</B>" if span.bold else text
     text = f"<SUB>{text}</SUB>" if span.subscript else text
     return text if span.colour == INK else f'<FONT COLOR="{span.colour}">{text}</FONT>'

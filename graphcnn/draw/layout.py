@@ -17,7 +17,7 @@ from graphcnn.graph import Graph, Node
 Updates = Sequence[tuple[Node, Node]]
 
 
-def layout(outputs: Sequence[Node], updates: Updates = ()) -> Picture:
+def to_picture(outputs: Sequence[Node], updates: Updates = ()) -> Picture:
     """Give the picture of the graph that ends in these nodes.
 
     `updates` pairs each parameter with the node of its next value.

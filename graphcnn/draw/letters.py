@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 
 from graphcnn.draw.labels import cleaned
 from graphcnn.graph import Constant, Graph, Node
@@ -22,7 +21,7 @@ class Letters:
     """
 
     def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+        self._graph = _with_partners(graph)
         self._names = self._values()
         self.losses = self._losses()
         self._loss_letters = self._lettered_losses()
@@ -45,11 +44,11 @@ class Letters:
         return f"∂{self.of_loss(self.losses[gradient])}/∂{inner(self[gradient.partner])}"
 
     def _is_part(self, node: Node) -> bool:
-        users = self._graph.consumers.get(node, ())
+        users = self._graph.consumers[node]
         return any(u.op == "sum_of_gradients" and u.wrt is node.wrt for u in users)
 
     def _values(self) -> dict[Node, str]:
-        nodes = dict.fromkeys(_with_partners(self._graph))
+        nodes = self._graph.nodes
         named = {n: _quoted(n.name) for n in nodes if n.name and n.partner is None}
         unnamed = [n for n in nodes if n not in named and n.partner is None]
         letters = {n: _letter(n) for n in unnamed}
@@ -94,10 +93,15 @@ def inner(letter: str) -> str:
     return f"({letter})" if "/∂" in letter else letter
 
 
-def _with_partners(graph: Graph) -> Iterator[Node]:
-    for node in graph.nodes:
-        yield node
-        yield from (n for n in (node.partner, node.wrt) if n is not None)
+def _with_partners(graph: Graph) -> Graph:
+    """Give the graph with the forward nodes that its gradients are about."""
+    while True:
+        known = set(graph.nodes)
+        about = (p for n in graph.nodes for p in (n.partner, n.wrt) if p is not None)
+        missing = tuple(dict.fromkeys(p for p in about if p not in known))
+        if not missing:
+            return graph
+        graph = Graph((*graph.outputs, *missing))
 
 
 def _letter(node: Node) -> str:
@@ -115,7 +119,7 @@ def _is_number(node: Node) -> bool:
 def _quoted(name: str) -> str:
     """Give a name as it stands in a formula; one that is no word goes into brackets."""
     shown = cleaned(name, _LONGEST)
-    return shown if re.fullmatch(r"[\w.']+", shown) else f"⟨{shown}⟩"
+    return shown if re.fullmatch(r"[^\W\d][\w.']*", shown) else f"⟨{shown}⟩"
 
 
 def _free(letter: str, taken: set[str], *, numbered: bool) -> str:

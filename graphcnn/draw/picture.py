@@ -28,7 +28,6 @@ class Box:
     role: Role
     lines: tuple[Line, ...]
     rounded: bool = False
-    emphasis: bool = False
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class RenderError(GraphError, RuntimeError):
     """A picture could not be turned into an image; its DOT text still can be used."""
 
 
-def render(picture: Picture, form: str) -> bytes:
+def to_image(picture: Picture, form: str) -> bytes:
     """Give the image of a picture, in one of `FORMATS`."""
     if shutil.which("dot"):
         return _with_program(picture, form)

@@ -41,19 +41,22 @@ def rule_lines(view: View, node: Node) -> Iterator[Line]:
     partner, wrt, letters = node.partner, node.wrt, view.letters
     assert partner is not None and wrt is not None
     ratio = f"∂{inner(letters[partner])}/∂{inner(letters[wrt])}"
-    found = None
-    if partner.fragment is not None:
-        names = [*(inner(letters[i]) for i in partner.inputs), inner(letters[partner])]
-        found = formulas.local(partner.fragment, _position(partner, node), names)
-    if found is None:
+    if partner.fragment is None:
         yield from formula(f"{ratio} = {cleaned(node.formula, 120)}", LOCAL)
-    else:
-        yield from formula(f"{found.left} = {found.value}", LOCAL)
-    sums = found.reduction if found is not None else ""
+        return
+    k = _position(partner, node)
+    names = [*(inner(letters[i]) for i in partner.inputs), inner(letters[partner])]
+    found = formulas.local(partner.fragment, k, names)
+    if found is None:
+        ends = [letters.upstream(node), letters[node]]
+        for equation in formulas.steps(partner.fragment, k, [*names, *ends]):
+            yield from formula(equation, DOWNSTREAM)
+        return
+    yield from formula(f"{found.left} = {found.value}", LOCAL, most=4)
     yield (
         Span(f"{letters[node]} = ", DOWNSTREAM),
-        *(span for line in formula(sums, DOWNSTREAM) for span in line),
-        Span(f" {ratio}" if sums else ratio, LOCAL),
+        *(span for line in formula(found.reduction, DOWNSTREAM) for span in line),
+        Span(f" {ratio}" if found.reduction else ratio, LOCAL),
         Span(" · "),
         Span(letters.upstream(node), UPSTREAM),
     )

@@ -1,0 +1,108 @@
+"""Whatever a node is called, DOT and SVG stay well-formed and say its name."""
+
+import re
+import shutil
+import subprocess
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import graphcnn as g
+from graphcnn.draw import draw
+from graphcnn.draw.dot import restore_colours, to_dot
+from graphcnn.draw.labels import cleaned, wrapped
+from graphcnn.draw.picture import Picture
+from graphcnn.graph import Node
+
+SVG = "{http://www.w3.org/2000/svg}"
+needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="lays out with `dot`")
+
+NASTY = [
+    '"); system("x',
+    "int",
+    "café 1",
+    "<b>&amp;</b>",
+    "</script><script>alert(1)</script>",
+    "\\N \\G \\",
+    'quote " and \\" and \\\\',
+    "a\nb\r\t\x00\x1b",
+    "\u202eright to left\u202c שלום",
+    "]]> --> <!-- %3 {|}",
+    "long " * 2000,
+    "<starts and ends like markup>",
+    "\ufffe\uffff\U0001f600",
+    "_{sub} Σ_{i}",
+]
+
+
+def dot(text: str, form: str) -> str:
+    done = subprocess.run(
+        ["dot", f"-T{form}"], input=text.encode(), capture_output=True, check=True
+    )
+    assert not done.stderr, done.stderr
+    return done.stdout.decode()
+
+
+def picture_of(names: list[str]) -> Picture:
+    total: Node = g.constant(1.0)
+    for name in names:
+        total = g.relu(total * g.input(name), name=name)
+    return draw(total, gradients=True).picture
+
+
+def said(svg: str) -> list[str]:
+    """The lines of text of an SVG, spaces made equal."""
+    root = ElementTree.fromstring(svg)
+    return [squeezed("".join(t.itertext())) for t in root.iter(f"{SVG}text")]
+
+
+def squeezed(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip()
+
+
+@needs_dot
+@pytest.mark.parametrize("rich", [True, False], ids=["rich", "plain"])
+def test_hostile_names_are_drawn_as_they_are(rich: bool) -> None:
+    picture = picture_of(NASTY)
+    svg = dot(to_dot(picture, rich=rich), "svg")
+    lines = said(svg if rich else restore_colours(svg, picture))
+    for name in NASTY:
+        assert squeezed(cleaned(name)) in lines
+    root = ElementTree.fromstring(svg)
+    assert not list(root.iter(f"{SVG}script"))
+    drawn = [e for e in root.iter(f"{SVG}g") if e.get("class") == "node"]
+    assert len(drawn) == len(picture.boxes)
+
+
+@needs_dot
+@settings(max_examples=8)
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=[]), min_size=1, max_size=40),
+        min_size=5, max_size=10, unique=True,
+    )
+)  # fmt: skip
+def test_any_names_give_well_formed_dot_and_svg(names: list[str]) -> None:
+    picture = picture_of(names)
+    for rich in (True, False):
+        text = to_dot(picture, rich=rich)
+        assert len(said(dot(text, "svg"))) >= len(picture.boxes)
+    again = dot(text, "dot")
+    assert len(re.findall(r"^\t+n\d+\w*\t", again, re.MULTILINE)) == len(picture.boxes)
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_cleaned_text_is_short_and_printable(text: str) -> None:
+    shown = cleaned(text)
+    assert len(shown) <= 32
+    shown.encode()
+    ElementTree.fromstring(f"<a>{shown.replace('&', '').replace('<', '')}</a>")
+
+
+@given(st.text("ab ·[]()", max_size=300))
+def test_wrapping_keeps_every_character_and_a_bounded_width(text: str) -> None:
+    rows = wrapped(text, 20)
+    assert all(len(row) <= 21 for row in rows)
+    assert squeezed("".join(rows)).replace(" ", "") == text.replace(" ", "")
