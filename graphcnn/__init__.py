@@ -7,8 +7,13 @@
 (N, 3)
 """
 
+from graphcnn import init
 from graphcnn.backward import grad
-from graphcnn.graph import constant, dim, input, parameter
+from graphcnn.compile import Step, compile
+from graphcnn.draw import draw
+from graphcnn.errors import CallError, DTypeError, GradientError, GraphError, ShapeError
+from graphcnn.graph import Graph, Node, Parameter, constant, dim, input, parameter
+from graphcnn.optim import adam, rmsprop, sgd, trainable
 from graphcnn.ops.activation import (
     elu,
     gelu,
@@ -124,7 +129,17 @@ from graphcnn.ops.softmax import (
 )
 
 __all__ = [
+    "CallError",
+    "DTypeError",
+    "GradientError",
+    "Graph",
+    "GraphError",
+    "Node",
+    "Parameter",
+    "ShapeError",
+    "Step",
     "abs",
+    "adam",
     "add",
     "argmax",
     "argmin",
@@ -132,6 +147,7 @@ __all__ = [
     "avg_pool2d",
     "broadcast_to",
     "clip",
+    "compile",
     "concatenate",
     "constant",
     "conv2d",
@@ -139,6 +155,7 @@ __all__ = [
     "cos",
     "dim",
     "divide",
+    "draw",
     "elu",
     "equal",
     "erf",
@@ -154,6 +171,7 @@ __all__ = [
     "greater",
     "greater_equal",
     "hardtanh",
+    "init",
     "input",
     "l2",
     "leaky_relu",
@@ -187,6 +205,8 @@ __all__ = [
     "relu",
     "relu6",
     "reshape",
+    "rmsprop",
+    "sgd",
     "sigmoid",
     "silu",
     "sin",
@@ -203,6 +223,7 @@ __all__ = [
     "subtract",
     "sum",
     "tanh",
+    "trainable",
     "transpose",
     "var",
     "where",
