@@ -12,11 +12,13 @@ or pooling: the result is statements again, so it can be differentiated again.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import sympy
 
+from codegen.affine import index_symbols
 from codegen.notation import FLOATS, Access, Equal, Reduce, Statement, Tensor, accesses
 from codegen.notation import statement as state
 from graphcnn.fragment import Fragment
@@ -50,7 +52,23 @@ def adjoint(statement: Statement, d: dict[Tensor, Tensor]) -> Iterator[Statement
         if access.tensor in d:
             body = chosen * _times(upstream, local_gradient(statement.body, access))
             if body != 0:
-                yield state(d[access.tensor][access.maps], "+=", body, statement.sizes)
+                yield _over_the_points_of(statement, d[access.tensor][access.maps], body)
+
+
+def _over_the_points_of(forward: Statement, left: Access, body: Any) -> Statement:
+    """State `left += body` for every point of the forward statement, under its guards.
+
+    A local gradient may have lost an index: the body of `y += x[i] + b` has the derivative 1 in
+    b, once for every i. It may have lost a guarded read too, as in `y[i] += x[i - 1] + b`.
+    """
+    guarded = {s for guard in forward.guards for s in index_symbols(guard.expr)}
+    made = state(left, "+=", body, forward.sizes)
+    lost = [(i, n) for i, n in forward.box if i not in made.sizes]
+    repeats = sympy.Mul(*(sympy.sympify(n) for i, n in lost if i not in guarded))
+    made = state(left, "+=", body * repeats, forward.sizes)
+    guards = tuple(guard for guard in forward.guards if guard not in made.guards)
+    kept = tuple((i, n) for i, n in lost if i in guarded)
+    return replace(made, box=made.box + kept, extra=made.extra + guards)
 
 
 def _times(upstream: Any, local: Any) -> Any:
