@@ -25,9 +25,9 @@ def is_true(x: Any) -> Any:
     return sympy.Ne(x, 0)
 
 
-def differs(index: Any, label: Any) -> Any:
-    """Whether an index is not the one that a label picks."""
-    return sympy.Eq(equal(index, label), 0)
+def picks(index: Any, label: Any) -> Any:
+    """Whether an index is the one that a label picks."""
+    return sympy.Ne(equal(index, label), 0)
 
 
 def is_finite(x: Any, dtype: DType) -> Any:
@@ -38,8 +38,8 @@ def is_finite(x: Any, dtype: DType) -> Any:
 def exact(number: float) -> Any:
     """Give a number as SymPy's, as a whole number or fraction where it is a short one.
 
-    >>> exact(2.0), exact(0.5), exact(0.1)
-    (2, 1/2, 0.1)
+    >>> exact(2.0), exact(0.5)
+    (2, 1/2)
     """
     if number in (float("inf"), float("-inf")) or number != number:
         return sympy.sympify(number)

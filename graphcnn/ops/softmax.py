@@ -24,7 +24,7 @@ from graphcnn.op import (
     require,
     require_dtype,
 )
-from graphcnn.scalars import choose_if, differs
+from graphcnn.scalars import choose_if, picks
 
 
 @op
@@ -109,7 +109,7 @@ def multiclass_hinge(scores: Tensor, label: Tensor, margin: float = 1) -> Defini
     own[n] += equal(j, label[n]) * scores[n, j]
     excess = scores[n, j] - own[n] + margin
     loss = define("loss", (batch,), like=scores)
-    loss[n] += choose_if(differs(j, label[n]) & (excess > 0), excess, 0)
+    loss[n] += choose_if(picks(j, label[n]) | (excess <= 0), 0, excess)
     return loss
 
 
