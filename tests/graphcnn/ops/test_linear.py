@@ -1,0 +1,93 @@
+"""Where an op is linear in an argument its derived gradient is the exact adjoint:
+⟨dy, A x⟩ = ⟨Aᵀ dy, x⟩ up to rounding."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from graphcnn.op import REGISTRY
+from tests.graphcnn.ops.building import build, gradients
+from tests.graphcnn.ops.drawing import source
+from tests.graphcnn.ops.executors import EXECUTORS, Executor, run
+from tests.graphcnn.ops.strategies import arguments_of
+
+LINEAR = {
+    **dict.fromkeys(
+        [
+            "add",
+            "avg_pool2d",
+            "broadcast_to",
+            "concatenate",
+            "conv2d",
+            "conv_transpose2d",
+            "expand_dims",
+            "flatten",
+            "flip",
+            "global_avg_pool2d",
+            "linear",
+            "matmul",
+            "mean",
+            "multiply",
+            "negative",
+            "nll",
+            "pad",
+            "reshape",
+            "slice",
+            "squeeze",
+            "stack",
+            "subtract",
+            "sum",
+            "transpose",
+        ]
+    ),
+    "divide": ("x",),
+    "where": ("x", "y"),
+}
+JOINTLY = {"add", "subtract", "concatenate", "stack", "where"}  # linear in all inputs at once
+HOMOGENEOUS = {"bias": None, "value": 0}  # what makes an affine op linear
+
+
+def check_adjoint(
+    op: str, arguments: dict[str, Any], rng: np.random.Generator, executor: Executor
+) -> None:
+    built = build(op, arguments | {n: v for n, v in HOMOGENEOUS.items() if n in arguments})
+    derived, _ = gradients(built)
+    upstream = rng.uniform(-1, 1, built.node.shape)
+    y, *found = run(executor, [built.node, *derived], built.arrays | {"seed": upstream})
+    forward = upstream * y
+    products = [dx * built.arrays[n] for n, dx in zip(built.floats, found, strict=True)]
+    if op in JOINTLY:
+        products = [np.concatenate([p.ravel() for p in products])]
+    elif LINEAR[op]:
+        products = products[: len(LINEAR[op])]
+    for backward in products:
+        size = max(np.abs(forward).sum(), np.abs(backward).sum())
+        assert abs(forward.sum() - backward.sum()) <= 1e-12 * size
+
+
+@pytest.mark.parametrize("op", sorted(LINEAR))
+def test_the_gradient_is_the_exact_adjoint(op: str, executor: Executor) -> None:
+    @settings(max_examples=100 if op == "conv2d" else 10)
+    @given(arguments_of(op), st.data())
+    def claim(arguments: dict[str, Any], data: st.DataObject) -> None:
+        check_adjoint(op, arguments, source(data.draw), executor)
+
+    claim()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("op", ["conv2d"])
+def test_ten_thousand_convolutions_are_exact_adjoints(op: str) -> None:
+    @settings(max_examples=10_000)
+    @given(arguments_of(op), st.data())
+    def claim(arguments: dict[str, Any], data: st.DataObject) -> None:
+        check_adjoint(op, arguments, source(data.draw), EXECUTORS["interpreter"])
+
+    claim()
+
+
+def test_the_ops_named_here_exist() -> None:
+    assert set(LINEAR) <= set(REGISTRY)
