@@ -1,13 +1,11 @@
 """From a picture to DOT, the language of Graphviz.
 
-Rich labels need a Graphviz with HTML-like labels; plain ones draw the same boxes in one colour,
-and `restore_colours` paints the SVG that came of them.
+Rich labels need a Graphviz with HTML-like labels; plain ones give the same boxes in one colour.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from xml.etree import ElementTree
 
 import graphviz
 
@@ -47,7 +45,7 @@ def to_dot(picture: Picture, *, rich: bool = True) -> str:
         "graphcnn", graph_attr=dict(_GRAPH), node_attr=dict(_NODE), edge_attr=dict(_EDGE)
     )
     spelled = as_html if rich else as_plain
-    graph.attr(label=_legend_html(picture) if rich else as_plain(_legend_lines(picture)))
+    graph.attr(label=_legend_html(picture) if rich else as_plain(legend_lines(picture)))
     for box in picture.boxes:
         graph.node(box.key, spelled(box.lines), **_box_attributes(box))
     for arrow in picture.arrows:
@@ -76,7 +74,7 @@ def _add_arrow(graph: graphviz.Digraph, arrow: Arrow, spelled: Spelling) -> None
         attributes["style"] = "dashed"
     if arrow.label:
         # The spaces keep the text off the line.
-        attributes["label"] = spelled(((Span(f" {arrow.label} ", arrow.colours[-1]),),))
+        attributes["label"] = spelled(((Span(f"  {arrow.label}  ", arrow.colours[-1]),),))
     if arrow.main:
         attributes["weight"] = "8"
     attributes["color"] = f"{colours[0]};0.5:{colours[1]}" if colours[1:] else colours[0]
@@ -98,43 +96,8 @@ def _legend_html(picture: Picture) -> str:
     return f'<<TABLE BORDER="0" CELLSPACING="0" CELLPADDING="4">{rows}</TABLE>>'
 
 
-def _legend_lines(picture: Picture) -> tuple[Line, ...]:
+def legend_lines(picture: Picture) -> tuple[Line, ...]:
+    """Give the legend as lines of text."""
     swatches = [(Span("■ ", r.outline), Span(f"{r.label}   ")) for r in picture.roles]
     rows = (tuple(span for swatch in swatches for span in swatch), *((n,) for n in picture.notes))
     return tuple(row for row in rows if row)
-
-
-# ── Colours for a Graphviz without rich labels ────────────────────────────────────────────────────
-
-_SVG = "http://www.w3.org/2000/svg"
-
-
-def restore_colours(svg: str, picture: Picture) -> str:
-    """Paint the lines of an SVG that was made from plain labels."""
-    ElementTree.register_namespace("", _SVG)
-    ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
-    root = ElementTree.fromstring(svg)
-    lines = {box.key: box.lines for box in picture.boxes}
-    for group in root.iter(f"{{{_SVG}}}g"):
-        match group.get("class"):
-            case "node":
-                title = group.findtext(f"{{{_SVG}}}title") or ""
-                _paint(group, lines.get(title, ()))
-            case "graph":
-                _paint(group, _legend_lines(picture))
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, "unicode") + "\n"
-
-
-def _paint(group: ElementTree.Element, lines: tuple[Line, ...]) -> None:
-    texts, written = group.findall(f"{{{_SVG}}}text"), [line for line in lines if line]
-    for element, line in zip(texts, written, strict=False):
-        element.text = None
-        element.set("{http://www.w3.org/XML/1998/namespace}space", "preserve")
-        for span in line:
-            part = ElementTree.SubElement(element, f"{{{_SVG}}}tspan", fill=span.colour)
-            part.text = span.text
-            if span.bold:
-                part.set("font-weight", "bold")
-            if span.subscript:
-                part.set("baseline-shift", "sub")
-                part.set("font-size", "75%")

@@ -124,8 +124,12 @@ def as_plain(lines: tuple[Line, ...]) -> str:
 
     Graphviz decodes entities and backslashes in plain labels too.
     """
-    rows = (plain_text("".join(span.text for span in line)) for line in lines if line)
-    label: str = graphviz.nohtml("\\n".join(rows))  # "<...>" in quotes stays text
+    rows = (
+        plain_text("".join(span.text for span in line)) + ("\\n" if _is_title(line) else "\\l")
+        for line in lines
+        if line
+    )
+    label: str = graphviz.nohtml("".join(rows))  # "<...>" in quotes stays text
     return label
 
 

