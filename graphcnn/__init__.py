@@ -13,7 +13,6 @@ from graphcnn.compile import Step, compile
 from graphcnn.draw import draw
 from graphcnn.errors import CallError, DTypeError, GradientError, GraphError, ShapeError
 from graphcnn.graph import Graph, Node, Parameter, constant, dim, input, parameter
-from graphcnn.optim import adam, rmsprop, sgd, trainable
 from graphcnn.ops.activation import (
     elu,
     gelu,
@@ -127,6 +126,7 @@ from graphcnn.ops.softmax import (
     softmax,
     softmax_cross_entropy,
 )
+from graphcnn.optim import adam, rmsprop, sgd, trainable
 
 __all__ = [
     "CallError",

@@ -64,7 +64,8 @@ def softmax_cross_entropy(scores: Tensor, label: Tensor) -> Definition:
     """loss[n] = log Σ_j exp(scores[n,j]) − scores[n, label[n]]
 
     scores are logits, N×C; label is N, whole numbers from 0 to C − 1. One loss per row: take the
-    `mean`. Its gradient is softmax(scores) minus one at the label.
+    `mean`. Its gradient is softmax(scores) minus one at the label. The largest score is taken from
+    the label's own before anything is added, so that large scores cost no digits.
     """
     _require_rows("scores", scores, label)
     batch, classes = scores.shape
@@ -75,8 +76,8 @@ def softmax_cross_entropy(scores: Tensor, label: Tensor) -> Definition:
     total = define("total", (batch,), like=scores)
     total[n] += sympy.exp(scores[n, j] - top[n])
     loss = define("loss", (batch,), like=scores)
-    loss[n] = top[n] + sympy.log(total[n])
-    loss[n] += -equal(j, label[n]) * scores[n, j]
+    loss[n] = sympy.log(total[n])
+    loss[n] += equal(j, label[n]) * (top[n] - scores[n, j])
     return loss
 
 

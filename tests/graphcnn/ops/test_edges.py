@@ -16,6 +16,8 @@ from tests.graphcnn.ops.executors import Executor, run
 from tests.graphcnn.ops.references import expected
 from tests.graphcnn.ops.strategies import arguments_of
 
+EXTREME = [(1e4, 0.0), (-1e4, 1e4), (-np.inf, 3.0), (2.0, 2.0), (1e3, 0.0)]
+
 
 def tensor(value: Any) -> Any:
     array = np.array(value)
@@ -54,10 +56,6 @@ def test_huge_values_are_finite_where_the_formula_is(op: str, executor: Executor
         derived, _ = gradients(built)
         seed = np.ones(wanted.shape, built.node.dtype)
         y, *found = run(executor, [built.node, *derived], built.arrays | {"seed": seed})
-            executor,
-            [built.node, *derived],
-            arrays | {"seed": arrays["seed"].astype(built.node.dtype)},
-        )
         np.testing.assert_allclose(
             y, wanted, rtol=1e-4, atol=1e-4 * max(1, abs(wanted).max(initial=0))
         )
@@ -66,7 +64,7 @@ def test_huge_values_are_finite_where_the_formula_is(op: str, executor: Executor
     claim()
 
 
-@pytest.mark.parametrize("scores", [(1e4, 0.0), (-1e4, 1e4), (-np.inf, 3.0), (2.0, 2.0), (1e3, 0.0)])
+@pytest.mark.parametrize("scores", EXTREME)
 def test_cross_entropy_of_extreme_scores_is_exact(
     scores: tuple[float, float], executor: Executor
 ) -> None:
