@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import numbers
 import operator
 from collections.abc import Iterator
 from typing import Any
@@ -70,7 +71,7 @@ def _parts(key: Any, x: Tensor) -> list[Any]:
 
 
 def _is_whole(value: Any) -> bool:
-    return hasattr(value, "__index__") and not isinstance(value, bool)
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def _place(part: Any, size: Size) -> Any:
