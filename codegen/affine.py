@@ -4,35 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import sympy
 
 
-class Index(sympy.Symbol):  # type: ignore[misc]
+class Index(sympy.Symbol):
     """A loop index: an integer that runs from zero to its range."""
 
     def __new__(cls, name: str) -> Index:
         """Give the index; equal names are the same index."""
-        return super().__new__(cls, name, integer=True)
+        made: Index = super().__new__(cls, name, integer=True)
+        return made
 
     def __getnewargs_ex__(self) -> tuple[Any, Any]:
         return ((self.name,), {})
 
 
-class Dim(sympy.Symbol):  # type: ignore[misc]
+class Dim(sympy.Symbol):
     """A symbolic size, bound when a compiled function is called; it may be zero."""
 
     def __new__(cls, name: str) -> Dim:
         """Give the size; equal names are the same size."""
-        return super().__new__(cls, name, integer=True, nonnegative=True)
+        made: Dim = super().__new__(cls, name, integer=True, nonnegative=True)
+        return made
 
     def __getnewargs_ex__(self) -> tuple[Any, Any]:
         return ((self.name,), {})
 
 
-Size = int | sympy.Expr
-Box = tuple[tuple[Index, Size], ...]
+Size: TypeAlias = int | Any  # an int, or a SymPy expression over dims
+Box: TypeAlias = tuple[tuple[Index, Size], ...]
 
 
 def as_size(size: Any) -> Size:
@@ -41,7 +43,9 @@ def as_size(size: Any) -> Size:
     >>> as_size(sympy.Integer(3)), as_size(Dim("N") + 1)
     (3, N + 1)
     """
-    expr = sympy.sympify(size)
+    expr = None if isinstance(size, str) else sympy.sympify(size)  # which would run a text
+    if not isinstance(expr, sympy.Expr):
+        raise ValueError(f"a size is an integer or an expression in dims, not {size!r}")
     if expr.is_Integer:
         return int(expr)
     if not all(isinstance(s, Dim) for s in expr.free_symbols) or not expr.is_integer:

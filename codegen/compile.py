@@ -1,6 +1,6 @@
 """The whole way from a program to something that runs, every stage kept for reading.
 
-    program → rewrite → kernels → memory plan → loop nests → C → library
+program → rewrite → kernels → memory plan → loop nests → C → library
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ import numpy.typing as npt
 
 from codegen.affine import Dim, Index
 from codegen.build import build
-from codegen.emit import Unit, unit_text
+from codegen.emit import Unit, function_text, unit_text
 from codegen.lower import Lowered, lower
 from codegen.memory import MemoryPlan, find_views, plan
 from codegen.names import Names
-from codegen.notation import Tensor
 from codegen.program import Program
 from codegen.rewrite import PASSES, rewrite
 from codegen.schedule import Kernel, fuse
@@ -54,6 +53,11 @@ class Plan:
     unit: Unit = field(repr=False)
 
     @cached_property
+    def functions(self) -> dict[str, str]:
+        """The C of each nest by the name of its function."""
+        return {low.function.name: function_text(low.function) for low in self.nests}
+
+    @cached_property
     def stages(self) -> dict[str, str]:
         """Every stage as text, in order."""
         return {
@@ -61,7 +65,9 @@ class Plan:
             **{f"after {name}": str(program) for name, program in self.rewrites},
             "kernels": "\n\n".join(map(str, self.kernels)),
             "schedules": "\n".join(
-                f"{low.function.name}: {schedule}" for low in self.nests for schedule in low.schedules
+                f"{low.function.name}: {schedule}"
+                for low in self.nests
+                for schedule in low.schedules
             ),
             "nests": "\n\n".join(str(low.function) for low in self.nests),
             "memory": str(self.memory),
@@ -87,7 +93,7 @@ def make_plan(program: Program, options: Options | None = None, entry: str = "ru
     views = find_views(rewritten) if options.views else {}
     kernels = fuse(rewritten, views, enabled=options.fuse)
     memory = plan(rewritten, kernels, views)
-    names = Names(rewritten.tensors, rewritten.dims, _letters(kernels))
+    names = Names(rewritten.tensors, program.dims, _letters(kernels))
     for old, new in rewritten.updates:
         if memory.base.get(new) == old:
             names.alias(new, old)
@@ -144,9 +150,7 @@ def load(made: Plan, *, profile: str = "release", toolchain: Any = None) -> Exec
     Raises `codegen.build.CompilerNotFound` where the machine has no C compiler.
     """
     entry = made.unit.entry
-    library = build(
-        made.unit.parts, made.unit.declarations, profile=profile, toolchain=toolchain
-    )
+    library = build(made.unit.parts, made.unit.declarations, profile=profile, toolchain=toolchain)
     return Executable(
         made, library, getattr(library.lib, entry), getattr(library.lib, f"{entry}_workspace")
     )

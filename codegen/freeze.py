@@ -9,7 +9,7 @@ import sympy
 
 from codegen.affine import Dim, Index, Size, split
 from codegen.nest import Apply, Expression, Name, Number, Scalar
-from codegen.notation import Access, Equal, IsNaN, NotationError
+from codegen.notation import FLOATS, Access, Equal, IsNaN, NotationError
 from codegen.scalar import BY_SYMBOL
 
 Read = Callable[[Access], Expression]
@@ -110,12 +110,20 @@ def freeze(expr: Any, dtype: Scalar, read: Read, letter: Letter) -> Expression:
                 x = go(e.args[0])
                 zero = Number(0, dtype)
                 up, down = Apply(">", (x, zero), "bool"), Apply("<", (x, zero), "bool")
-                return Apply("-", (Apply("cast", (up,), dtype), Apply("cast", (down,), dtype)), dtype)
+                return Apply(
+                    "-", (Apply("cast", (up,), dtype), Apply("cast", (down,), dtype)), dtype
+                )
             case _ if type(e) in BY_SYMBOL:
-                return Apply(BY_SYMBOL[type(e)].c, tuple(go(a) for a in e.args), dtype)
+                return function(BY_SYMBOL[type(e)].c, [go(a) for a in e.args])
         if e.is_number:
             return Number(float(e), dtype)
         raise NotationError(f"no C spelling for {type(e).__name__} in {e}; add it to scalar.py")
+
+    def function(name: str, args: list[Expression]) -> Expression:
+        if dtype in FLOATS:
+            return Apply(name, tuple(args), dtype)
+        wide = tuple(Apply("cast", (a,), "float64") for a in args)
+        return Apply("cast", (Apply(name, wide, "float64"),), dtype)
 
     def cast(e: Expression) -> Expression:
         return e if e.dtype == dtype else Apply("cast", (e,), dtype)
@@ -181,7 +189,7 @@ def freeze(expr: Any, dtype: Scalar, read: Read, letter: Letter) -> Expression:
             return Apply("sqrt", (go(base),), dtype)
         if exponent == -sympy.S.Half:
             return Apply("/", (Number(1, dtype), Apply("sqrt", (go(base),), dtype)), dtype)
-        return Apply("pow", (go(base), go(exponent)), dtype)
+        return function("pow", [go(base), go(exponent)])
 
     def choice(e: Any) -> Expression:
         *head, (last, otherwise) = e.args

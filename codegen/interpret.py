@@ -63,7 +63,9 @@ def interpret(
             target = statement.target
             if target.name not in values:
                 shape = tuple(evaluate(s, sizes) for s in target.shape)
-                values[target.name] = np.full(shape, statement.op.identity, target.dtype)
+                values[target.name] = np.full(
+                    shape, statement.op.identity(target.dtype), target.dtype
+                )
             if not (fast and _by_einsum(statement, values, sizes)):
                 _by_points(statement, values, sizes)
     return values
@@ -107,12 +109,12 @@ def _points(
         raw = _read(binding.value, values, env)
         quotient = raw // evaluate(binding.divisor, dims)
         size = evaluate(binding.size, dims)
-        mask = mask & (raw >= 0)
+        mask = np.asarray(mask & (raw >= 0))
         if binding.leading:
-            mask = mask & (quotient < size)
+            mask = np.asarray(mask & (quotient < size))
         env[binding.index] = quotient % size if size else quotient * 0
     for guard in statement.guards:
-        mask = mask & inside(guard.expr, guard.size)
+        mask = np.asarray(mask & inside(guard.expr, guard.size))
     target = values[statement.target.name]
     body = _evaluate(statement.body, values, env, np.dtype(statement.compute_dtype))
     body = np.broadcast_to(body, shape)
@@ -147,15 +149,16 @@ def _combine(
                 body = np.where(mask, body, 0).sum(axis=reduced, dtype=body.dtype)
                 drop = (slice(None),) * len(head) + (0,) * len(reduced)
                 where = [w[drop] for w in where]
-                mask = mask.any(axis=reduced)
+                mask = np.asarray(mask.any(axis=reduced))
             np.add.at(target, tuple(w[mask] for w in where), body[mask])
         case Reduce.MAX | Reduce.MIN:
             largest = statement.op is Reduce.MAX
-            worst = np.asarray(statement.op.identity, body.dtype)
+            worst = np.asarray(statement.op.identity(body.dtype.name), body.dtype)
             best = (np.maximum if largest else np.minimum).reduce(
                 flat(np.where(mask, body, worst)), axis=1, initial=worst
             )
-            target[tuple(w.reshape(rows, -1)[:, 0] for w in where)] = best
+            reached = flat(mask).any(axis=1)
+            target[tuple(w.reshape(rows, -1)[reached, 0] for w in where)] = best[reached]
         case Reduce.ARGMAX | Reduce.ARGMIN:
             largest = statement.op is Reduce.ARGMAX
             wrong = -np.inf if largest else np.inf
@@ -166,8 +169,9 @@ def _combine(
             best = key.max(axis=1, keepdims=True) if largest else key.min(axis=1, keepdims=True)
             # The first NaN wins, then the first inside point of the best value.
             rank = np.where((key == best) & inside, nan_first, 2)
-            first = np.where(inside.any(axis=1), rank.argmin(axis=1), -1)
-            target[tuple(w.reshape(rows, -1)[:, 0] for w in where)] = first
+            first = rank.argmin(axis=1)
+            reached = inside.any(axis=1)
+            target[tuple(w.reshape(rows, -1)[reached, 0] for w in where)] = first[reached]
 
 
 def _coordinate(expr: Any, env: Mapping[Any, Any]) -> Array:
@@ -206,7 +210,7 @@ def _evaluate(
                 raw = _read(e, values, env)
                 return raw if raw.dtype == dtype else raw.astype(dtype)
             case Equal():
-                return integer(e.args[0]) == integer(e.args[1])
+                return (integer(e.args[0]) == integer(e.args[1])).astype(dtype)
             case IsNaN():
                 return np.isnan(go(e.args[0]))
             case sympy.Symbol():
@@ -225,7 +229,7 @@ def _evaluate(
                     if arg not in chosen:
                         product = product * go(arg)
                 for arg in chosen:
-                    product = np.where(go(arg), product, dtype.type(0))
+                    product = np.where(go(arg) != 0, product, dtype.type(0))
                 return product
             case sympy.Pow():
                 return _power(go(e.base), e.exp, go)
@@ -247,7 +251,7 @@ def _evaluate(
             case sympy.logic.boolalg.BooleanAtom():
                 return np.asarray(bool(e))
             case _ if type(e) in BY_SYMBOL:
-                return BY_SYMBOL[type(e)].numpy(*map(go, e.args))
+                return np.asarray(BY_SYMBOL[type(e)].numpy(*map(go, e.args))).astype(dtype)
         if not e.free_symbols and not accesses(e):
             return dtype.type(float(e))
         raise NotationError(f"no meaning for {type(e).__name__} in {e}; add a row to scalar.py")
@@ -296,16 +300,16 @@ def _by_einsum(statement: Statement, values: dict[str, Array], dims: Mapping[Dim
     extents = {i: evaluate(n, dims) for i, n in statement.box}
     if math.prod(extents.values()) == 0:
         return True
-    if len(reads) > 1 and statement.guards:
-        # Zero padding stands for "excluded" only as long as nothing multiplies it to NaN.
-        if not all(np.isfinite(values[a.tensor.name]).all() for a in reads):
-            return False
+    # Zero padding stands for "excluded" only as long as nothing multiplies it to NaN.
+    finite = all(np.isfinite(values[a.tensor.name]).all() for a in reads)
+    if len(reads) > 1 and statement.guards and not finite:
+        return False
     written: set[Index] = set()
     for m in statement.maps:
-        symbols = index_symbols(m)
-        if len(symbols) > 1 or written & set(symbols):
+        used = index_symbols(m)
+        if len(used) > 1 or written & set(used):
             return False
-        written |= set(symbols)
+        written |= set(used)
     if any(g.expr in statement.maps for g in statement.guards):
         return False
     letter = {i: string.ascii_letters[k] for k, i in enumerate(extents)}
@@ -314,15 +318,15 @@ def _by_einsum(statement: Statement, values: dict[str, Array], dims: Mapping[Dim
         view, symbols = _view(access.maps, values[access.tensor.name], extents, dims, pad=True)
         views.append(view)
         terms.append("".join(letter[s] for s in symbols))
-    out, symbols = _view(statement.maps, target, extents, dims, pad=False)
+    out, written_by = _view(statement.maps, target, extents, dims, pad=False)
     # An index that no operand has repeats the sum as often as it is long.
     seen = {s for a in reads for m in a.maps for s in index_symbols(m)}
-    repeat = math.prod(n for i, n in extents.items() if i not in seen and i not in symbols)
-    kept = [s for s in symbols if s in seen]
+    repeat = math.prod(n for i, n in extents.items() if i not in seen and i not in written_by)
+    kept = [s for s in written_by if s in seen]
     result = np.einsum(
         f"{','.join(terms)}->{''.join(letter[s] for s in kept)}", *views, optimize=len(views) > 1
     )
-    grow = tuple(slice(None) if s in seen else np.newaxis for s in symbols)
+    grow = tuple(slice(None) if s in seen else np.newaxis for s in written_by)
     factor = math.prod(float(f) for f in scale) * repeat
     out += (result if factor == 1 else result * target.dtype.type(factor))[grow]
     return True
@@ -355,7 +359,8 @@ def _view(
         sum(numbers.get(s, 0) * step for numbers, step in zip(parts, array.strides, strict=True))
         for s in symbols
     ]
-    base = array[(..., *(slice(low, None) for low in lows))]
+    where: tuple[Any, ...] = (..., *(slice(low, None) for low in lows))
+    base = array[where]
     return as_strided(base, [extents[s] for s in symbols], strides, writeable=not pad), symbols
 
 

@@ -27,6 +27,7 @@ from codegen.nest import (
     Store,
     When,
     names_in,
+    without_unused,
 )
 from codegen.notation import Access, Binding, Guard, Reduce, Statement, Tensor
 from codegen.rewrite.maps import injective
@@ -52,12 +53,14 @@ def lower(kernel: Kernel, names: Names, stored: frozenset[Tensor]) -> Lowered:
     names.restart()
     flat = _collapsed(kernel)
     writer = _Writer(names, {t.name for t in stored})
-    body = tuple(writer.kernel(flat))
+    body = without_unused(tuple(writer.kernel(flat)))
     shapes = {t.name: t for s in flat.statements for t in (s.target, *(a.tensor for a in s.reads))}
     written = {names.tensor(t) for t in kernel.made if t in stored}
+    mentioned = names_in(body, ())  # where nothing competes, the place of the best reads nothing
     taken: dict[str, Tensor] = {}  # an updated parameter is read and written as one array
     for t in (*kernel.reads, *(t for t in kernel.made if t in stored)):
-        taken.setdefault(names.tensor(t), t)
+        if names.tensor(t) in mentioned:
+            taken.setdefault(names.tensor(t), t)
     arrays = tuple(
         Array(
             name,
@@ -69,7 +72,7 @@ def lower(kernel: Kernel, names: Names, stored: frozenset[Tensor]) -> Lowered:
     )
     used = names_in(body, arrays)
     function = Function(
-        f"compute_{names.tensor(kernel.stages[-1].tensor)}",
+        names.function(kernel.stages[-1].tensor),
         tuple(str(s) for s in kernel.statements),
         tuple(d for d in names.dims if d in used),
         arrays,
@@ -114,7 +117,7 @@ class _Writer:
         nodes: list[Node] = []
         head = stage.statements[0]
         if not _fills(head):
-            nodes += self.fill(stage.tensor, head.op.identity)
+            nodes += self.fill(stage.tensor, head.op.identity(stage.tensor.dtype))
         for s in stage.statements:
             nodes += self.statement(s)
         return nodes
@@ -122,7 +125,9 @@ class _Writer:
     def fill(self, tensor: Tensor, value: float) -> list[Node]:
         letters = [Index(f"z{axis}") for axis in range(tensor.rank)]
         place = Element(
-            self.names.tensor(tensor), tuple(Name(self.names.letter(i)) for i in letters), tensor.dtype
+            self.names.tensor(tensor),
+            tuple(Name(self.names.letter(i)) for i in letters),
+            tensor.dtype,
         )
         node: Node = Store(place, Number(value, tensor.dtype))
         for i, n in zip(reversed(letters), reversed(tensor.shape), strict=True):
@@ -131,16 +136,18 @@ class _Writer:
 
     def statement(self, s: Statement) -> list[Node]:
         """Give the nest of a statement that works on its target in memory."""
-        if not s.reduced or s.bindings or not injective(s):
+        if not s.reduced or s.bindings or (s.op is Reduce.SUM and not injective(s)):
             self.schedules.append(Schedule(s.parallel, s.reduced, None))
-            op = "=" if s.op is Reduce.SET else "+="
-            leaf = [Store(self.element(s.target, s.maps), self.body(s), op)]
+            op = "+=" if s.op is Reduce.SUM else "="
+            leaf: list[Node] = [Store(self.element(s.target, s.maps), self.single(s), op)]
             return self.loops((*s.parallel, *s.reduced), s, leaf)
         schedule = choose_schedule(s)
         self.schedules.append(schedule)
 
         def finish(value: Expression) -> list[Node]:
-            return [Store(self.element(s.target, s.maps), value, "+=" if s.op is Reduce.SUM else "=")]
+            return [
+                Store(self.element(s.target, s.maps), value, "+=" if s.op is Reduce.SUM else "=")
+            ]
 
         return self.accumulated([s], schedule, finish)
 
@@ -157,15 +164,27 @@ class _Writer:
         """Compute one stage at one point; keep it in a register, store it if anybody needs it."""
         total: Expression | None = None
         for s in stage.statements:
-            value = self.body(s)
-            if s.guards:  # an excluded point keeps the identity, and is written all the same
-                zero = Number(s.op.identity, s.compute_dtype)
-                value = Apply("select", (self.condition(s.guards), value, zero), s.compute_dtype)
-            total = value if total is None else Apply("+", (total, value), s.compute_dtype)
+            # An assignment after a fill leaves the fill where it is excluded.
+            value = self.guarded(s, total if s.op is Reduce.SET else None)
+            added = total is not None and s.op is not Reduce.SET
+            total = Apply("+", (total, value), s.compute_dtype) if total and added else value
         assert total is not None
-        if stage.tensor.dtype != stage.statements[0].compute_dtype:
+        if stage.tensor.dtype != total.dtype:
             total = Apply("cast", (total,), stage.tensor.dtype)
         return self.keep(stage.statements[0], total)
+
+    def guarded(self, s: Statement, otherwise: Expression | None = None) -> Expression:
+        """The value of a point, or of an excluded one: the identity where nothing else is given."""
+        value = self.single(s)
+        if not s.guards:
+            return value
+        kind = s.target.dtype if s.op in _POSITION else s.compute_dtype
+        otherwise = otherwise or Number(s.op.identity(s.target.dtype), kind)
+        return Apply("select", (self.condition(s.guards), value, otherwise), kind)
+
+    def single(self, s: Statement) -> Expression:
+        """What one point gives where nothing else competes with it."""
+        return Number(0, s.target.dtype) if s.op in _POSITION else self.body(s)
 
     def keep(self, s: Statement, value: Expression) -> list[Node]:
         local = self.names.local(s.target)
@@ -182,14 +201,19 @@ class _Writer:
         start = next((s for s in first.statements if not s.reduced), None)
         extra = [s for s in first.statements if not s.reduced and s is not start]
         schedule = choose_schedule(reductions[0])
-        if any(choose_schedule(r).lane != schedule.lane for r in reductions[1:]):
+        lane = schedule.lane
+        length = lane and reductions[0].sizes[lane]
+        if any(
+            choose_schedule(r).lane != lane or (lane and r.sizes[lane] != length)
+            for r in reductions[1:]
+        ):
             schedule = replace(schedule, lane=None, inner=None, reduced=reductions[0].reduced)
             schedule = replace(schedule, outer=reductions[0].parallel)
         self.schedules.append(schedule)
 
         def finish(value: Expression) -> list[Node]:
             for s in extra:
-                value = Apply("+", (value, self.body(s)), s.target.dtype)
+                value = Apply("+", (value, self.guarded(s)), s.target.dtype)
             nodes = self.keep(reductions[0], value)
             for stage in rest:
                 nodes += self.point(stage)
@@ -200,7 +224,11 @@ class _Writer:
     # -- reductions -------------------------------------------------------------------------
 
     def accumulated(
-        self, statements: list[Statement], schedule: Schedule, finish: Any, start: Statement | None = None
+        self,
+        statements: list[Statement],
+        schedule: Schedule,
+        finish: Any,
+        start: Statement | None = None,
     ) -> list[Node]:
         """Give the loops of a reduction with its accumulator in registers."""
         head = statements[0]
@@ -214,10 +242,12 @@ class _Writer:
 
     def initial(self, s: Statement, start: Statement | None) -> Expression:
         if start is not None:
-            return self.body(start)
-        return Number(s.op.identity, s.compute_dtype if s.op in _POSITION else s.target.dtype)
+            return self.guarded(start)
+        return Number(s.op.identity(s.target.dtype), s.target.dtype)
 
-    def scalar(self, statements: list[Statement], finish: Any, start: Statement | None) -> list[Node]:
+    def scalar(
+        self, statements: list[Statement], finish: Any, start: Statement | None
+    ) -> list[Node]:
         """One accumulator; the reduction in row order."""
         head = statements[0]
         dtype = head.target.dtype
@@ -243,7 +273,9 @@ class _Writer:
         none = Apply("<", (at, Number(0, "int32")), "bool")
         nan = Apply("isnan", (value,), "bool")
         fresh = Apply("not", (Apply("isnan", (best,), "bool"),), "bool")
-        wins = Apply("or", (Apply("or", (none, better), "bool"), Apply("and", (nan, fresh), "bool")), "bool")
+        wins = Apply(
+            "or", (Apply("or", (none, better), "bool"), Apply("and", (nan, fresh), "bool")), "bool"
+        )
         spot = Apply("cast", (whole(sympy.expand(place), self.names.letter),), "int32")
         leaf: list[Node] = [
             Let(value.name, kind, self.body(s)),
@@ -290,7 +322,9 @@ class _Writer:
             if inner is not None:
                 leaf = self.register(s, inner, total, outside)
             lanes = self.bounded(lane, s, leaf, (*s.parallel, *outside), low, high)
-            nodes += self.loops(outside, s, lanes, outside=s.parallel, skip={lane, *([inner] if inner else [])})
+            nodes += self.loops(
+                outside, s, lanes, outside=s.parallel, skip={lane, *([inner] if inner else [])}
+            )
         nodes.append(across(finish(total)))
         if whole_row:
             return nodes
@@ -404,7 +438,7 @@ class _Writer:
             ]
             firm = [g for g in firm if g not in mine]
             nodes = [self.bounded_loop(index, s.sizes[index], mine, nodes, (ZERO,), None)]
-        left = [g for g in firm if set(split(g.expr)[1]) <= set(outside) and g.expr != 0]
+        left = [g for g in firm if set(split(g.expr)[1]) <= set(outside)]
         if left:
             nodes = [When(self.condition(left), tuple(nodes))]
         return nodes
@@ -437,10 +471,14 @@ class _Writer:
     ) -> Loop:
         letter = self.names.letter
         starts, stops = [*low], [*(high or (size_of(size, letter),))]
-        for g in guards:
+        solvable = [g for g in guards if split(g.expr)[1][index].is_Integer]
+        rest = [g for g in guards if g not in solvable]
+        if rest:  # a symbolic coefficient, which may be zero
+            body = [When(self.condition(rest), tuple(body))]
+        for g in solvable:
             start, stop = _solved(g, index)
-            starts += [_divided(*start, letter)] if start else []
-            stops += [_divided(*stop, letter)] if stop else []
+            starts.append(start.expression(letter))
+            stops.append(stop.expression(letter))
         return Loop(letter(index), tuple(starts), tuple(stops), tuple(body))
 
     def condition(self, guards: Iterable[Guard]) -> Expression:
@@ -508,26 +546,36 @@ def _unguarded(s: Statement) -> Statement:
     return replace(s, op=Reduce.SET, body=sympy.S.Zero, box=box, bindings=(), extra=())
 
 
-def _solved(guard: Guard, index: Index) -> tuple[Any, Any]:
-    """Solve `0 ≤ c·index + rest < size` for the index: ((numerator, c), (numerator, c))."""
+@dataclass(frozen=True)
+class _Bound:
+    """A bound of a loop: a numerator divided by a positive number, rounded up or down."""
+
+    rounding: str
+    numerator: Any
+    divisor: int
+
+    def expression(self, letter: Any) -> Expression:
+        """Give the bound as integer arithmetic."""
+        top = whole(self.numerator, letter)
+        if self.divisor == 1:
+            return top
+        if isinstance(top, Number):
+            exact = int(top.value)
+            up = self.rounding == "ceil"
+            return Number(-(-exact // self.divisor) if up else exact // self.divisor, "int64")
+        return Apply(f"{self.rounding}_div", (top, Number(self.divisor, "int64")), "int64")
+
+
+def _solved(guard: Guard, index: Index) -> tuple[_Bound, _Bound]:
+    """Solve `0 ≤ c·index + rest < size` for the index: where its loop starts and stops."""
     factor = split(guard.expr)[1][index]
     rest = sympy.expand(guard.expr - factor * index)
     size = sympy.sympify(guard.size)
     c = abs(int(factor))
     if factor > 0:  # index ≥ ⌈-rest/c⌉ and index < ⌈(size - rest)/c⌉
-        return ("ceil", sympy.expand(-rest), c), ("ceil", sympy.expand(size - rest), c)
+        return _Bound("ceil", -rest, c), _Bound("ceil", sympy.expand(size - rest), c)
     # index > (rest - size)/c and index ≤ rest/c
     return (
-        ("floor", sympy.expand(rest - size + c), c),
-        ("floor", sympy.expand(rest + c), c),
+        _Bound("floor", sympy.expand(rest - size + c), c),
+        _Bound("floor", sympy.expand(rest + c), c),
     )
-
-
-def _divided(how: str, numerator: Any, divisor: int, letter: Any) -> Expression:
-    top = whole(numerator, letter)
-    if divisor == 1:
-        return top
-    if isinstance(top, Number):
-        exact = int(top.value)
-        return Number(-(-exact // divisor) if how == "ceil" else exact // divisor, "int64")
-    return Apply(f"{how}_div", (top, Number(divisor, "int64")), "int64")

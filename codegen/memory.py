@@ -62,9 +62,13 @@ class MemoryPlan:
         for k, slot in enumerate(self.slots):
             names = ", then ".join(t.name for t in slot.tenants)
             lines.append(f"{slot.bytes!s:>16} bytes  slot {k}: {names}")
-        lines += [f"{'':>16}        {v.name}: in the memory of {b.name}" for v, b in self.base.items()]
+        lines += [
+            f"{'':>16}        {v.name}: in the memory of {b.name}" for v, b in self.base.items()
+        ]
         total = sum((sympy.sympify(s.bytes) for s in self.slots), sympy.S.Zero)
-        lines.append(f"{sympy.expand(total)!s:>16} bytes  workspace, each slot rounded up to {ALIGNMENT}")
+        lines.append(
+            f"{sympy.expand(total)!s:>16} bytes  workspace, each slot rounded up to {ALIGNMENT}"
+        )
         return "\n".join(lines)
 
 
@@ -85,19 +89,13 @@ def _aligned(size: int) -> int:
 def find_views(program: Program) -> dict[Tensor, Tensor]:
     """Give the tensors that only show another one's elements in the same order of memory."""
     kept = {*program.outputs, *(new for _, new in program.updates)}
-    given = {*program.inputs, *program.parameters}
+    changed = {old for old, _ in program.updates}
     views: dict[Tensor, Tensor] = {}
     for tensor, statements in program.definitions.items():
         source = _viewed(statements)
-        if source is not None and tensor not in kept and source not in given:
-            views[tensor] = source
-        elif source is not None and tensor not in kept and not _changes(program, source):
+        if source is not None and tensor not in kept and source not in changed:
             views[tensor] = source
     return views
-
-
-def _changes(program: Program, tensor: Tensor) -> bool:
-    return any(old == tensor for old, _ in program.updates)
 
 
 def _viewed(statements: Sequence[Statement]) -> Tensor | None:
@@ -136,7 +134,8 @@ def plan(program: Program, kernels: Sequence[Kernel], views: Mapping[Tensor, Ten
 
     copies = []
     for old, new in program.updates:
-        if new not in program.outputs and _in_place(old, new, kernels, home):
+        kept = new in program.outputs or new in base  # by whoever reads it, by another parameter
+        if not kept and _in_place(old, new, kernels, home):
             base[new] = old
         else:
             copies.append((old, new))
@@ -150,6 +149,9 @@ def plan(program: Program, kernels: Sequence[Kernel], views: Mapping[Tensor, Ten
             dies[home(tensor)] = at
     for _, new in copies:
         dies[home(new)] = len(kernels)
+    read = {home(a.tensor) for k in kernels for stage in k.stages for a in stage.reads}
+    for tensor in born.keys() - read:  # what nobody reads is written all the same
+        dies.setdefault(tensor, born[tensor])
     arrays = [t for t in born if t not in given and dies.get(t, -1) >= 0]
     stored = frozenset(
         t for k in kernels for t in k.made if home(t) in given or dies.get(home(t), -1) >= 0
@@ -185,10 +187,16 @@ def _slots(
         free = [
             slot
             for slot in slots
-            if dies[slot[-1]] < born[tensor] and nonnegative(sympy.expand(_size(slot[0]) - _size(tensor)))
+            if dies[slot[-1]] < born[tensor]
+            and nonnegative(sympy.expand(_size(slot[0]) - _size(tensor)))
         ]
         if free:
-            best = min(free, key=lambda slot: float(_size(slot[0]).subs({d: 64 for d in _size(slot[0]).free_symbols})))
+            best = min(
+                free,
+                key=lambda slot: float(
+                    _size(slot[0]).subs({d: 64 for d in _size(slot[0]).free_symbols})
+                ),
+            )
             best.append(tensor)
         else:
             slots.append([tensor])

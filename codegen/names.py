@@ -11,16 +11,22 @@ from codegen.notation import Tensor
 
 RESERVED = frozenset(
     """
-    auto break case char const continue default do double else enum extern float for goto if inline
-    int long register restrict return short signed sizeof static struct switch typedef union unsigned
-    void volatile while _Bool _Complex _Imaginary bool true false NULL main asm typeof alignas alignof
-    int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t size_t ptrdiff_t
-    class new delete this template operator private public protected namespace using try catch throw
-    exp log expf logf sqrt sqrtf tanh tanhf pow powf erf erff fabs fabsf sin cos sinf cosf floor ceil
-    log1p expm1 y0 y1 yn j0 j1 jn index time signal abs round trunc fmin fmax INFINITY NAN isnan
-    imin imax floor_div ceil_div arrays workspace dims at inline errno stdin stdout stderr unix linux
-    """.split()
+    auto break case char const continue default do double else enum extern float for goto if
+    inline int long register restrict return short signed sizeof static struct switch typedef
+    union unsigned void volatile while _Bool _Complex _Imaginary bool true false NULL main asm
+    typeof alignas alignof int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t
+    size_t ptrdiff_t class new delete this template operator private public protected
+    namespace using try catch throw exp log expf logf sqrt sqrtf tanh tanhf pow powf erf erff
+    fabs fabsf sin cos sinf cosf floor ceil log1p expm1 y0 y1 yn j0 j1 jn index time signal
+    abs round trunc fmin fmax INFINITY NAN isnan imin imax floor_div ceil_div arrays workspace
+    dims at inline errno stdin stdout stderr unix linux bytes before floorf ceilf log1pf expm1f
+    sum_lanes sum_lanesf float_mode flush_denormals restore_mode
+    """.split()  # noqa: SIM905 (a hundred words read better as text)
 )
+"""Keywords of C and C++, names of the C library, and what generated code itself calls things."""
+
+
+_SLOT = re.compile(r"slot\d+")  # the entry's own names for pieces of the workspace
 
 
 def identifier(name: str) -> str:
@@ -41,6 +47,7 @@ class Names:
     ) -> None:
         dims = tuple(dims)
         self._taken = set(RESERVED)
+        self._locals: set[str] = set()
         self._tensors: dict[str, str] = {}
         self._symbols: dict[Any, str] = {}
         for symbol in (*dims, *letters):
@@ -53,7 +60,7 @@ class Names:
 
     def _claim(self, wanted: str) -> str:
         name, count = wanted, 1
-        while name in self._taken:
+        while name in self._taken or name in self._locals or _SLOT.fullmatch(name):
             name, count = f"{wanted}_{count}", count + 1
         self._taken.add(name)
         return name
@@ -72,18 +79,23 @@ class Names:
             self._symbols[symbol] = self._claim(identifier(symbol.name))
         return self._symbols[symbol]
 
+    def function(self, tensor: Tensor) -> str:
+        """A name for the function that computes a tensor."""
+        return self._claim(f"compute_{self.tensor(tensor)}")
+
     def local(self, tensor: Tensor) -> str:
-        """The name of the scalar that holds one element of a tensor."""
+        """The name of the scalar that holds one element of a tensor; no other name ends so."""
         return f"{self.tensor(tensor)}_"
 
     def fresh(self, base: str) -> str:
         """A new local name; the same sequence of calls gives the same names."""
         count = self._fresh.get(base, 0)
         self._fresh[base] = count + 1
-        return self._once(f"{base}{count or ''}")
-
-    def _once(self, name: str) -> str:
-        return name if name not in self._taken else self._once(f"{name}_")
+        name, again = f"{base}{count or ''}", 0
+        while name in self._taken:
+            name, again = f"{base}{count or ''}_{again}", again + 1
+        self._locals.add(name)
+        return name
 
     def restart(self) -> None:
         """Start numbering local names anew: each function has its own."""

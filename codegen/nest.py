@@ -8,7 +8,7 @@ reader would write it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codegen.notation import DType
 
@@ -178,6 +178,29 @@ def names_in(function_body: tuple[Node, ...], arrays: tuple[Array, ...]) -> set[
             for extent in array.shape[1:]:
                 of(extent)
     return found
+
+
+def without_unused(body: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Give nodes without the local scalars that nobody asks for."""
+    while True:
+        used = names_in(body, ())
+        kept = _keeping(body, used)
+        if kept == body:
+            return body
+        body = kept
+
+
+def _keeping(nodes: tuple[Node, ...], used: set[str]) -> tuple[Node, ...]:
+    kept: list[Node] = []
+    for node in nodes:
+        match node:
+            case Let(name) if name not in used:
+                continue
+            case Loop() | When():
+                kept.append(replace(node, body=_keeping(node.body, used)))
+            case _:
+                kept.append(node)
+    return tuple(kept)
 
 
 def nested(array: Array) -> bool:

@@ -18,6 +18,8 @@ z[n,k,i] += w[k,c,u]·x[n,c,i + u - 2]   where 0 ≤ i + u - 2 < 32
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -34,6 +36,7 @@ from codegen.affine import (
     Size,
     as_size,
     bounds,
+    coefficient,
     index_symbols,
     is_affine,
     nonnegative,
@@ -59,18 +62,23 @@ class Reduce(Enum):
     ARGMAX = "argmax="
     ARGMIN = "argmin="
 
-    @property
-    def identity(self) -> float:
-        """The value of an element that no index point reaches."""
-        return _IDENTITY.get(self, 0.0)
+    def identity(self, dtype: DType) -> float:
+        """The value of an element that no index point reaches.
+
+        >>> Reduce.MAX.identity("float32"), Reduce.MAX.identity("int32")
+        (-inf, -2147483648)
+        """
+        match self:
+            case Reduce.MAX:
+                return _RANGE.get(dtype, (-math.inf, math.inf))[0]
+            case Reduce.MIN:
+                return _RANGE.get(dtype, (-math.inf, math.inf))[1]
+            case Reduce.ARGMAX | Reduce.ARGMIN:
+                return -1
+        return 0
 
 
-_IDENTITY = {
-    Reduce.MAX: float("-inf"),
-    Reduce.MIN: float("inf"),
-    Reduce.ARGMAX: -1.0,
-    Reduce.ARGMIN: -1.0,
-}
+_RANGE: dict[str, tuple[int, int]] = {"int32": (-(2**31), 2**31 - 1), "bool": (0, 1)}
 
 
 class Tensor(sympy.Atom):
@@ -88,7 +96,7 @@ class Tensor(sympy.Atom):
         """Give the tensor; equal names, shapes and dtypes are equal tensors."""
         if dtype not in DTYPES:
             raise NotationError(f"{name}: dtype {dtype!r} is not one of {', '.join(DTYPES)}")
-        tensor = super().__new__(cls)
+        tensor: Tensor = super().__new__(cls)
         tensor.name = name
         tensor.shape = tuple(as_size(size) for size in shape)
         tensor.dtype = dtype
@@ -144,19 +152,22 @@ class Access(sympy.Expr):
         for expr in exprs:
             if not is_affine(expr):
                 raise NotationError(f"{tensor.name}[..., {expr}, ...]: {expr} is not affine")
-        return super().__new__(cls, tensor, *exprs)
+        made: Access = super().__new__(cls, tensor, *exprs)
+        return made
 
     @property
     def tensor(self) -> Tensor:
         """The tensor read."""
-        return self.args[0]
+        held: Tensor = self.args[0]
+        return held
 
     @property
     def maps(self) -> tuple[Any, ...]:
         """One affine expression per axis."""
-        return self.args[1:]
+        maps: tuple[Any, ...] = self.args[1:]
+        return maps
 
-    def __iadd__(self, body: Any) -> Combine:  # type: ignore[misc]
+    def __iadd__(self, body: Any) -> Combine:
         return Combine(Reduce.SUM, sympy.sympify(body))
 
     def _eval_derivative(self, symbol: Any) -> Any:
@@ -166,7 +177,7 @@ class Access(sympy.Expr):
         return f"{self.tensor.name}[{','.join(printer.doprint(m) for m in self.maps)}]"
 
 
-class Equal(Function):  # type: ignore[misc]
+class Equal(Function):
     """`[lhs = rhs]`: one where an index expression equals an integer access, else zero.
 
     A product that holds one is a choice, not a multiplication: where the bracket is zero the
@@ -185,7 +196,7 @@ class Equal(Function):  # type: ignore[misc]
         return f"[{printer.doprint(lhs)} = {printer.doprint(rhs)}]"
 
 
-class IsNaN(sympy.logic.boolalg.BooleanFunction):  # type: ignore[misc]
+class IsNaN(sympy.logic.boolalg.BooleanFunction):
     """True where its argument is not a number; lets a `Piecewise` pass NaN on."""
 
     nargs = 1
@@ -321,6 +332,29 @@ class Statement:
                 f"{self}: '=' writes one element once, but {names} would write it again; "
                 "use '+=' or max_of"
             )
+        plain = all(isinstance(m, Index) for m in self.maps)
+        if self.op is not Reduce.SUM and not plain and (pair := self._meeting):
+            i, j = pair
+            raise NotationError(
+                f"{self}: '{self.op.value}' writes one element once, but {i} and {j} meet; use '+='"
+            )
+
+    @property
+    def _meeting(self) -> tuple[Index, Index] | None:
+        """Two indices that provably lead to one element from different points, if there are."""
+        for i, j in itertools.combinations(self.parallel, 2):
+            steps = [(coefficient(m, i), coefficient(m, j)) for m in self.maps]
+            if not all(a.is_Integer and b.is_Integer for a, b in steps):
+                continue
+            # i + di and j - dj reach the same place where a·di = b·dj for every axis.
+            ratios = {sympy.Rational(a, b) if b else None for a, b in steps if a or b}
+            if len(ratios) != 1 or None in ratios or 0 in ratios:
+                continue
+            (ratio,) = ratios
+            far = {i: abs(ratio.q), j: abs(ratio.p)}
+            if all(nonnegative(sympy.sympify(self.sizes[k]) - 1 - n) for k, n in far.items()):
+                return i, j
+        return None
 
     @cached_property
     def sizes(self) -> dict[Index, Size]:

@@ -10,7 +10,7 @@ from sympy.printing.precedence import PRECEDENCE, precedence
 from sympy.printing.str import StrPrinter
 
 
-class FormulaPrinter(StrPrinter):  # type: ignore[misc]
+class FormulaPrinter(StrPrinter):
     """SymPy's text printer with products as `·`, choices as `a if c else b`, short numbers."""
 
     def _print_Mul(self, expr: Any) -> str:  # noqa: N802 (SymPy's dispatch by class name)

@@ -49,8 +49,14 @@ class Program:
             if wanted not in given and wanted not in last:
                 raise NotationError(f"output {wanted.name} is never computed")
         for parameter, new in self.updates:
-            if parameter not in self.parameters or parameter.shape != new.shape:
-                raise NotationError(f"{new.name} cannot become the next {parameter.name}")
+            same = parameter.shape == new.shape and parameter.dtype == new.dtype
+            if parameter not in self.parameters or new in given or not same:
+                raise NotationError(
+                    f"{describe(new)} cannot become the next {describe(parameter)}: an update "
+                    "gives a parameter a computed tensor of its shape and dtype"
+                )
+        if len({parameter for parameter, _ in self.updates}) < len(self.updates):
+            raise NotationError("a parameter is updated twice")
 
     @cached_property
     def definitions(self) -> dict[Tensor, tuple[Statement, ...]]:
@@ -89,10 +95,11 @@ class Program:
     def dims(self) -> tuple[Dim, ...]:
         """Symbolic sizes of the program, in name order."""
         symbols: set[Dim] = set()
-        for tensor in self.tensors:
-            for size in tensor.shape:
-                if not isinstance(size, int):
-                    symbols |= size.free_symbols
+        shapes = [t.shape for t in self.tensors]
+        boxes = [tuple(s.sizes.values()) for s in self.statements]
+        for size in (n for sizes in (*shapes, *boxes) for n in sizes):
+            if not isinstance(size, int):
+                symbols |= size.free_symbols
         return tuple(sorted(symbols, key=lambda d: d.name))
 
     def with_statements(self, statements: Iterable[Statement]) -> Program:

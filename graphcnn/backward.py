@@ -12,7 +12,7 @@ from codegen.notation import FLOATS, Reduce, Tensor, accesses, indices
 from codegen.notation import statement as state
 from codegen.printing import render
 from graphcnn.adjoint import local_gradient, vjp
-from graphcnn.errors import DTypeError, GradientError, ShapeError, described, user_origin
+from graphcnn.errors import DTypeError, GradientError, ShapeError, user_origin
 from graphcnn.fragment import Fragment
 from graphcnn.graph import Graph, Node, full, listed
 
@@ -33,9 +33,9 @@ def grad(
     not lead to the loss (unless `allow_unused`, which gives zeros), or where it holds integers.
     """
     several = not isinstance(wrt, Node)
-    wanted = listed(wrt)
     origin = user_origin()
     upstream = _seed(loss, seed)
+    wanted = _wanted(wrt)
     gradients = backward(loss, wanted, upstream)
     result = []
     for node in wanted:
@@ -43,8 +43,8 @@ def grad(
         if node.dtype not in FLOATS:
             raise GradientError(
                 f"{node!r} holds {node.dtype} values",
-                rule="only float values have gradients",
-                fix='use .astype("float32") before it enters the computation',
+                rule="a gradient says what a small change does, and only floats change by little",
+                fix="ask for the gradient of the float parameters or inputs",
             ).at(who, origin)
         if node in gradients:
             result.append(gradients[node])
@@ -52,40 +52,59 @@ def grad(
             result.append(full(node.shape, 0, node.dtype, name=f"d{node.name or node.op}"))
         else:
             raise GradientError(
-                f"{node!r} does not lead to {loss!r} through anything differentiable",
-                rule="a gradient is asked only for what the loss depends on",
-                fix="check the graph with draw(loss), or pass allow_unused=True to get zeros",
+                f"no way leads from {node!r} ({node.origin}) to the loss {loss!r} ({loss.origin})"
+                " through which a gradient passes",
+                rule="a gradient is asked for what the loss depends on",
+                fix="look at draw(loss); or pass allow_unused=True to get zeros",
             ).at(who, origin)
     return result if several else result[0]
 
 
+def _wanted(wrt: Any) -> tuple[Node, ...]:
+    given = listed(wrt) if isinstance(wrt, Iterable) and not isinstance(wrt, str) else (wrt,)
+    for node in given:
+        if not isinstance(node, Node):
+            raise DTypeError(
+                f"{node!r} is not a node",
+                rule="a gradient is taken with respect to one node or several",
+                fix="grad(loss, w) or grad(loss, [w, b]), with the nodes themselves",
+            ).at("grad", user_origin())
+    return given
+
+
 def _seed(loss: Node, seed: Node | None) -> Node:
     origin = user_origin()
+    for node, what in ((loss, "loss"), (seed, "seed")):
+        if not (isinstance(node, Node) or (node is None and what == "seed")):
+            raise DTypeError(
+                f"the {what} is {node!r}, not a node",
+                rule="gradients are derived from the graph, not from numbers",
+                fix="give the node of the loss"
+                if what == "loss"
+                else "seed=constant(array), or an input shaped like the loss",
+            ).at("grad", origin)
     who = f"grad of {loss.name or loss.op!r}"
-    if not isinstance(loss, Node):
-        raise DTypeError(
-            f"the loss is a {type(loss).__name__}, not a node", fix="give the node of the loss"
-        ).at("grad", origin)
     if loss.dtype not in FLOATS:
         raise GradientError(
-            f"the loss holds {loss.dtype} values",
-            rule="only float values have gradients",
-            fix="take the gradient of a float loss",
+            f"the loss is {loss!r}, which holds {loss.dtype} values ({loss.origin})",
+            rule="a gradient says what a small change does, and only floats change by little",
+            fix="start from a float loss; comparisons and argmax have no gradient",
         ).at(who, origin)
     if seed is None:
         if loss.shape != ():
             raise GradientError(
-                f"the loss is {described(loss.shape)}, not a scalar",
+                f"the loss is {loss!r} ({loss.origin}), not one number",
                 rule="a gradient starts from one number, or from a seed shaped like the loss",
-                fix="take the mean or sum of it first, or pass seed=",
+                fix="take its mean or sum first, or pass seed=",
             ).at(who, origin)
         return full((), 1, loss.dtype, name=f"d{loss.name or loss.op}")
     if seed.shape != loss.shape or seed.dtype != loss.dtype:
         raise ShapeError(
-            f"the seed is {seed.dtype} {described(seed.shape)}, the loss {loss.dtype} "
-            f"{described(loss.shape)}",
+            f"the seed is {seed!r}, the loss {loss!r}",
             rule="a seed has the shape and dtype of the loss",
-            fix="broadcast or convert the seed",
+            fix="broadcast_to(seed, loss.shape)"
+            if seed.dtype == loss.dtype
+            else f'seed.astype("{loss.dtype}")',
         ).at(who, origin)
     return seed
 
@@ -147,14 +166,38 @@ def downstream(node: Node, k: int, upstream: Node, name: str) -> Node | None:
 def local_formula(node: Node, k: int) -> str:
     """Give the local gradient of a node with respect to its k-th input, as text."""
     fragment = vjp(node.fragment, k) if node.fragment else None
-    if fragment is None:
-        return "0"
+    return _local(fragment, {}) if fragment else "0"
+
+
+def adjoints(graph: Graph) -> str:
+    """Give, for each backward node, its local gradient and its derived statements, as text."""
+    backward_nodes = [n for n in graph.nodes if n.partner is not None and n.wrt is not None]
+    partners = [p for n in backward_nodes for p in (n.partner, n.wrt) if p is not None]
+    names = Graph((*graph.outputs, *partners)).names
+    lines = []
+    for node in backward_nodes:
+        assert node.fragment is not None and node.partner is not None and node.wrt is not None
+        rules: dict[Any, Any] = {
+            t: t.renamed(names[n]) for t, n in zip(node.fragment.inputs, node.inputs, strict=True)
+        }
+        rules[node.fragment.output] = node.fragment.output.renamed(names[node])
+        if node.partner is node.wrt:
+            head = f"d{names[node.wrt]}, {node.formula}"
+        else:
+            head = f"∂{names[node.partner]}/∂{names[node.wrt]} = {_local(node.fragment, rules)}"
+        statements = [f"    {s.substitute(rules)}" for s in node.fragment.statements]
+        lines += [head, *statements]
+    return "\n".join(lines)
+
+
+def _local(fragment: Fragment, rules: dict[Any, Any]) -> str:
     upstream = fragment.inputs[-1]
     parts = []
     for s in fragment.statements:
         if s.target == fragment.output:
             hit = [a for a in accesses(s.body) if a.tensor == upstream]
-            parts.append(render(local_gradient(s.body, hit[0]) if hit else s.body))
+            local = local_gradient(s.body, hit[0]) if hit else s.body
+            parts.append(render(local.xreplace(rules)))
     return " + ".join(parts)
 
 
@@ -191,5 +234,3 @@ def _accumulate(parts: list[Node], node: Node, name: str) -> Node:
 
 def _axes(shape: Sequence[Size]) -> tuple[Any, ...]:
     return indices(" ".join("ijklmnopqrst"[: len(shape)]))
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import functools
 import os
 import threading
 import warnings
@@ -12,12 +12,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from codegen.affine import Size
 from codegen.build import find_toolchain
 from codegen.compile import Executable, Options, Plan, aligned_bytes, load, make_plan
 from codegen.interpret import interpret
 from codegen.sizes import SizeError, bind_dims, evaluate
-from graphcnn.errors import CallError, DTypeError, GraphError, ShapeError, described, user_origin
-from graphcnn.graph import Graph, Node, Parameter
+from graphcnn.arguments import as_array, misfit, require_classes, shown, wrong_names
+from graphcnn.backward import adjoints
+from graphcnn.errors import (
+    CallError,
+    DTypeError,
+    GraphError,
+    ShapeError,
+    described,
+    nearest,
+    user_origin,
+)
+from graphcnn.graph import Constant, Graph, Node, Parameter
 from graphcnn.program import Lowered, to_program
 
 Array = npt.NDArray[Any]
@@ -62,79 +73,109 @@ def compile(
     array(12., dtype=float32)
     """
     origin = user_origin()
-    named = dict(outputs) if isinstance(outputs, Mapping) else {}
-    nodes = [outputs] if isinstance(outputs, Node) else [*(named.values() or outputs)]
-    changes = tuple(updates)
     try:
-        _check(nodes, changes)
+        chosen = _backend(backend)
+        nodes = _outputs(outputs)
+        changes = _changes(updates)
+        if not nodes and not changes:
+            raise GraphError("there is nothing to compute", fix="compile(loss)")
         lowered = to_program(nodes, changes, name)
+        choices = _choices(lowered)
     except GraphError as error:
         raise error if error.who else error.at(f"compile {name!r}", origin) from None
     made = make_plan(lowered.program, options)
-    return Step(lowered, made, outputs, nodes, _backend(backend, made))
+    return Step(lowered, made, outputs, nodes, choices, _executable(chosen, made))
 
 
-def _check(nodes: Sequence[Any], updates: Sequence[Any]) -> None:
-    for node in nodes:
+def _outputs(outputs: Any) -> list[Node]:
+    if isinstance(outputs, Node):
+        return [outputs]
+    several = outputs.values() if isinstance(outputs, Mapping) else outputs
+    listed = list(several) if isinstance(several, Iterable) else [outputs]
+    for node in listed if not isinstance(outputs, str) else [outputs]:
         if not isinstance(node, Node):
             raise DTypeError(
                 f"{node!r} is not a node",
-                rule="outputs are nodes of a graph",
+                rule="outputs are a node, a list of nodes or a dict of them",
                 fix="compile(loss), compile([loss, scores]) or compile({'loss': loss})",
             )
-    seen: set[Node] = set()
+    return listed
+
+
+def _changes(updates: Any) -> list[tuple[Node, Node]]:
+    if isinstance(updates, Node) or not isinstance(updates, Iterable):
+        updates = [updates]
+    found: dict[Node, Node] = {}
     for pair in updates:
         if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Node)):
             raise DTypeError(
-                f"update {pair!r}",
-                rule="an update is a pair (parameter, node of its next value)",
-                fix="updates=rmsprop(loss)",
+                f"{pair!r} is not an update",
+                rule="updates are pairs (parameter, node of its next value)",
+                fix="updates=rmsprop(loss), or updates=[(w, w - 0.1 * dw)]",
             )
         old, new = pair
         if not isinstance(old, Parameter):
             raise DTypeError(
-                f"{old!r} is updated but is no parameter",
-                rule="only parameters change",
-                fix='make it with parameter("w", ...)',
+                f"{old!r} cannot be updated",
+                rule="only parameters change; inputs are given anew in each call",
+                fix=f"make it a parameter: parameter({getattr(old, 'name', '') or 'w'!r}, ...)",
             )
-        if old in seen:
+        if old in found:
             raise GraphError(
-                f"{old!r} is updated twice",
+                f"parameter {old.name!r} ({old.origin}) is updated twice",
                 rule="a parameter has one next value",
-                fix="add the two steps into one node",
+                fix="one optimiser for the sum of the losses, or parameters= for each optimiser",
             )
-        seen.add(old)
-        if old.shape != new.shape or old.dtype != new.dtype:
+        if old.shape != new.shape:
             raise ShapeError(
-                f"parameter {old.name!r} is {old.dtype} {described(old.shape)}, its next value "
-                f"{new.dtype} {described(new.shape)}",
-                rule="an update keeps shape and dtype",
-                fix="reduce or convert the next value",
+                f"parameter {old.name!r} ({old.origin}) is {described(old.shape)}, its next value "
+                f"{described(new.shape)}",
+                rule="a parameter keeps its shape",
+                fix="reshape the next value, or reduce the axes that it has too many",
             )
+        if old.dtype != new.dtype:
+            raise DTypeError(
+                f"parameter {old.name!r} ({old.origin}) is {old.dtype}, its next value {new.dtype}",
+                rule="a parameter keeps its dtype",
+                fix=f'convert the next value: .astype("{old.dtype}")',
+            )
+        found[old] = new
+    return list(found.items())
 
 
-_NOTICE = (
-    "no C compiler found: running on the NumPy interpreter, which gives the same results slowly. "
-    "Install one with: pip install 'graphcnn[compiler]'"
-)
-
-
-def _backend(asked: str | None, made: Plan) -> Executable | None:
-    """Give the compiled program, or None to interpret it."""
+def _backend(asked: str | None) -> str:
     chosen = asked or os.environ.get("GRAPHCNN_BACKEND") or "auto"
-    match chosen:
-        case "numpy":
-            return None
-        case "c":
-            return load(made)
-        case "auto":
-            if find_toolchain() is None:
-                warnings.warn(_NOTICE, RuntimeWarning, stacklevel=3)
-                return None
-            return load(made)
-    raise DTypeError(
-        f"backend={chosen!r}", rule='a backend is "c" or "numpy"', fix="leave it out to choose"
-    ).at("compile", user_origin())
+    if chosen not in ("c", "numpy", "auto"):
+        near = nearest(str(chosen).lower(), ("c", "numpy"))
+        raise DTypeError(
+            f"backend={chosen!r}" if asked else f"GRAPHCNN_BACKEND={chosen}",
+            rule='a backend is "c" or "numpy"',
+            fix=f"did you mean {near!r}?" if near else "leave it out to have one chosen",
+        )
+    return chosen
+
+
+def _executable(backend: str, made: Plan) -> Executable | None:
+    """Give the compiled program, or None to interpret it."""
+    if backend == "numpy":
+        return None
+    if backend == "auto" and find_toolchain() is None:
+        _give_notice()
+        return None
+    return load(made)
+
+
+@functools.cache
+def _give_notice() -> None:
+    """Say once in a process that it will be slow, and what to do."""
+    place = user_origin()
+    warnings.warn_explicit(
+        "no C compiler found, so graphs run on the NumPy interpreter: the same results, slowly. "
+        "To install one: pip install 'graphcnn[compiler]'",
+        RuntimeWarning,
+        place.file if place else "graphcnn",
+        place.line if place else 1,
+    )
 
 
 class Step:
@@ -146,6 +187,7 @@ class Step:
         made: Plan,
         structure: Any,
         nodes: Sequence[Node],
+        choices: Sequence[tuple[int, Size]],
         executable: Executable | None,
     ) -> None:
         self.plan = made
@@ -159,7 +201,7 @@ class Step:
         self._names = {n.name for n, _, _ in self._inputs}
         self._held = {t.name: of[t].value for t in program.parameters}  # type: ignore[attr-defined]
         self._order = [program.outputs.index(lowered.results[n]) for n in nodes]
-        self._choices = _choices(lowered)
+        self._choices = choices
         self._bound: dict[tuple[tuple[int, ...], ...], _Binding] = {}
         self._scratch = aligned_bytes(64)
         slots = {t: k for k, t in enumerate(made.unit.arrays)}
@@ -169,16 +211,18 @@ class Step:
 
     # -- calling ----------------------------------------------------------------------------
 
-    def __call__(self, **inputs: Any) -> Any:
+    def __call__(self, /, *positional: Any, **inputs: Any) -> Any:
         """Run once. Raises `CallError` where an input is missing, unknown or does not fit."""
-        if inputs.keys() != self._names:
-            raise self._wrong_names(inputs)
-        arrays = [
-            self._array(inputs[node.name], node, dtype) for node, _, dtype in self._inputs
-        ]
-        for k, classes in self._choices:
-            self._check_choice(k, arrays[k], classes)
-        bound = self._bind(arrays)
+        try:
+            if positional or inputs.keys() != self._names:
+                raise wrong_names(positional, inputs, [n for n, _, _ in self._inputs])
+            arrays = [as_array(inputs[node.name], node, dtype) for node, _, dtype in self._inputs]
+            bound = self._bind(arrays)
+            for k, classes in bound.choices:
+                require_classes(self._inputs[k][0], arrays[k], classes)
+        except GraphError as error:
+            who = f"call of {self.plan.program.name!r}"
+            raise error.at(who, user_origin(), shown(inputs, positional)) from None
         outputs = [np.empty(shape, dtype) for shape, dtype in bound.outputs]
         with self._lock:
             if self._executable is None:
@@ -194,13 +238,6 @@ class Step:
             return dict(zip(self._structure, values, strict=True))
         return values
 
-    def _array(self, value: Any, node: Node, dtype: np.dtype[Any]) -> Array:
-        """Give a contiguous array of the input's dtype, the caller's own where it is one."""
-        if type(value) is np.ndarray and value.dtype == dtype:
-            flags = value.flags
-            return value if flags.c_contiguous and flags.aligned else _contiguous(value)
-        return _contiguous(_converted(value, node, dtype))
-
     def _bind(self, arrays: Sequence[Array]) -> _Binding:
         """Give what follows from the shapes: sizes, output shapes, scratch memory."""
         key = tuple([a.shape for a in arrays])
@@ -211,7 +248,7 @@ class Step:
                     (t, a.shape) for (_, t, _), a in zip(self._inputs, arrays, strict=True)
                 )
             except SizeError as error:
-                raise self._wrong_shape(str(error), arrays) from None
+                raise misfit([n for n, _, _ in self._inputs], arrays, str(error)) from None
             found = _Binding(dims, self)
             if len(self._bound) > 256:
                 self._bound.clear()
@@ -230,7 +267,8 @@ class Step:
 
     def _run(self, arrays: list[Array], outputs: list[Array], bound: _Binding) -> None:
         assert self._executable is not None
-        from_buffer, pointers = self._executable.library.ffi.from_buffer, self._pointers
+        from_buffer = self._executable.library.ffi.from_buffer
+        pointers: Any = self._pointers
         for k, array in zip(self._input_slots, arrays, strict=True):
             pointers[k] = from_buffer(array)
         for k, array in zip(self._output_slots, outputs, strict=True):
@@ -249,61 +287,12 @@ class Step:
         for old, new in following:
             self._held[old.name][...] = new
 
-    # -- errors -----------------------------------------------------------------------------
-
-    def _wrong_names(self, inputs: Mapping[str, Any]) -> CallError:
-        unknown = sorted(inputs.keys() - self._names)
-        missing = [n for n, _, _ in self._inputs if n.name not in inputs]
-        if unknown:
-            near = difflib.get_close_matches(unknown[0], self._names, 1)
-            hint = f"did you mean {near[0]!r}?" if near else "leave it out"
-            problem = f"there is no input {unknown[0]!r}"
-        else:
-            where = ", ".join(f"{n.name!r} ({n.origin})" for n in missing)
-            problem, hint = f"missing input {where}", f"call it with {missing[0].name}=..."
-        expected = ", ".join(
-            f"{n.name}: {n.dtype} {described(n.shape)}" for n, _, _ in self._inputs
-        )
-        return CallError(
-            problem, rule=f"the inputs are {expected or 'none'}", fix=hint
-        ).at(f"call of {self.plan.program.name!r}", user_origin())
-
-    def _wrong_shape(self, problem: str, arrays: Sequence[Array]) -> CallError:
-        node = next((n for n, _, _ in self._inputs if problem.startswith(n.name)), None)
-        made = f" ({node.origin})" if node else ""
-        given = ", ".join(
-            f"{n.name} {described(a.shape)} for {described(n.shape)}"
-            for (n, _, _), a in zip(self._inputs, arrays, strict=True)
-        )
-        return CallError(
-            f"{problem}{made}",
-            rule="ranks and sizes match the graph's, and one dim has one size in a call",
-            fix=f"given: {given}",
-        ).at(f"call of {self.plan.program.name!r}", user_origin())
-
-    def _check_choice(self, k: int, array: Array, classes: int) -> None:
-        """Refuse labels that name no class; C would ignore them, which nobody wants."""
-        if array.size and (array.min() < 0 or array.max() >= classes):
-            node = self._inputs[k][0]
-            wrong = np.flatnonzero((array < 0) | (array >= classes))[0]
-            raise CallError(
-                f"{node.name!r} ({node.origin}) holds {array.flat[wrong]} at position {wrong}",
-                rule=f"with {classes} classes, labels are whole numbers from 0 to {classes - 1}",
-                fix="renumber the labels, or widen the scores",
-            ).at(f"call of {self.plan.program.name!r}", user_origin())
-
     # -- looking inside ---------------------------------------------------------------------
 
     @property
     def stages(self) -> Stages:
         """Every stage of the compilation as text, from the graph to the C."""
-        stages = Stages(graph=str(self.graph))
-        names = self.graph.names
-        stages["adjoints"] = "\n".join(
-            f"∂{names[n.partner]}/∂{names[n.wrt]} = {n.formula}"
-            for n in self.graph.nodes
-            if n.partner in names and n.wrt in names
-        )
+        stages = Stages(graph=str(self.graph), adjoints=adjoints(self.graph))
         stages.update(self.plan.stages)
         return stages
 
@@ -326,6 +315,7 @@ class _Binding:
         self.outputs = [
             (tuple(evaluate(n, sizes) for n in t.shape), np.dtype(t.dtype)) for t in program.outputs
         ]
+        self.choices = [(k, evaluate(n, sizes)) for k, n in step._choices]
         ordered = [sizes[d] for d in program.dims]
         self.dims: Any = None
         self.bytes = 0
@@ -334,49 +324,21 @@ class _Binding:
             self.bytes = step._executable.workspace_bytes(ordered)
 
 
-def _choices(lowered: Lowered) -> list[tuple[int, int]]:
-    """The inputs that pick one of so many classes, by position."""
+def _choices(lowered: Lowered) -> list[tuple[int, Size]]:
+    """The inputs that pick one of so many classes, by position; constants are checked here."""
     inputs = lowered.graph.of_kind("input")
-    found: dict[int, int] = {}
+    found: dict[tuple[int, Size], None] = {}
     for node in lowered.graph.nodes:
         if node.fragment is None:
             continue
         of = dict(zip(node.fragment.inputs, node.inputs, strict=True))
         for tensor, classes in node.fragment.choices:
-            if of[tensor] in inputs and isinstance(classes, int):
-                k = inputs.index(of[tensor])
-                found[k] = min(classes, found.get(k, classes))
-    return sorted(found.items())
-
-
-def _contiguous(array: Array) -> Array:
-    return np.require(array, requirements=("C", "A"))
-
-
-def _converted(value: Any, node: Node, dtype: np.dtype[Any]) -> Array:
-    """Give any array-like as the input's dtype where no information is lost."""
-    weak = not hasattr(value, "dtype")  # Python numbers and lists take the input's dtype
-    try:
-        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-            value = np.from_dlpack(value)
-        array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise _wrong_dtype(node, f"{type(value).__name__} ({error})", dtype) from None
-    if weak and array.dtype.kind in "fiub" and dtype.kind == "f":
-        return array.astype(dtype)
-    if array.dtype.kind in "iu" and dtype.kind == "i":
-        low, high = (array.min(), array.max()) if array.size else (0, 0)
-        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
-            return array.astype(dtype)
-        raise _wrong_dtype(node, f"{array.dtype} with values from {low} to {high}", dtype)
-    if array.dtype.kind in "fiub" and np.can_cast(array.dtype, dtype, "safe"):
-        return array.astype(dtype)
-    raise _wrong_dtype(node, str(array.dtype), dtype)
-
-
-def _wrong_dtype(node: Node, given: str, dtype: np.dtype[Any]) -> GraphError:
-    return DTypeError(
-        f"{node.name!r} ({node.origin}) was given {given}, but is {dtype}",
-        rule="inputs are converted only where nothing is lost",
-        fix=f"convert it: {node.name}.astype(np.{dtype})",
-    ).at(f"input {node.name!r}", user_origin())
+            label = of[tensor]
+            if label in inputs:
+                found[inputs.index(label), classes] = None
+            elif isinstance(label, Constant) and isinstance(classes, int):
+                try:
+                    require_classes(label, label.value, classes)
+                except CallError as error:
+                    raise error.at(node.name or node.op, node.origin) from None
+    return list(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import FrozenInstanceError, dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
@@ -14,11 +14,11 @@ import sympy
 from codegen.affine import Dim, Size, as_size
 from codegen.notation import DTYPES, FLOATS, DType, Reduce, Tensor, indices
 from codegen.notation import statement as state
-from graphcnn.errors import DTypeError, GraphError, Origin, ShapeError, described, user_origin
+from graphcnn.errors import DTypeError, GraphError, Origin, ShapeError, user_origin
 from graphcnn.fragment import Fragment
 
 Array = npt.NDArray[Any]
-OPERATORS: dict[str, Callable[..., Any]] = {}
+OPERATORS: dict[str, Callable[..., Node]] = {}
 """The declared ops by name; Python's operators on nodes look theirs up here."""
 
 
@@ -41,8 +41,6 @@ class Node:
     formula: str = ""
     partner: Node | None = None
     wrt: Node | None = None
-
-    __array_ufunc__ = None  # array + node asks the node
 
     def __add__(self, other: Any) -> Node:
         return OPERATORS["add"](self, other)
@@ -111,11 +109,16 @@ class Node:
 
     def reshape(self, *shape: Any) -> Node:
         """Give the same elements in row order under another shape."""
-        return OPERATORS["reshape"](self, shape[0] if isinstance(shape[0], tuple) else shape)
+        one = len(shape) == 1 and isinstance(shape[0], (tuple, list))
+        return OPERATORS["reshape"](self, shape[0] if one else shape)
 
-    def astype(self, dtype: DType) -> Node:
+    def astype(self, dtype: npt.DTypeLike) -> Node:
         """Give the values in another dtype."""
-        return OPERATORS["astype"](self, dtype)
+        origin = user_origin()
+        try:
+            return OPERATORS["astype"](self, _dtype(dtype))
+        except GraphError as error:
+            raise error.at("astype", origin, f"x is {self!r}") from None
 
     @property
     def T(self) -> Node:  # noqa: N802 (NumPy's name)
@@ -127,19 +130,66 @@ class Node:
         """Number of axes."""
         return len(self.shape)
 
+    def __and__(self, other: Any) -> Node:
+        return OPERATORS["logical_and"](self, other)
+
+    def __rand__(self, other: Any) -> Node:
+        return OPERATORS["logical_and"](other, self)
+
+    def __or__(self, other: Any) -> Node:
+        return OPERATORS["logical_or"](self, other)
+
+    def __ror__(self, other: Any) -> Node:
+        return OPERATORS["logical_or"](other, self)
+
+    def __invert__(self) -> Node:
+        return OPERATORS["logical_not"](self)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Node:
+        """Give the node that `array + node` and `np.exp(node)` mean: ops have NumPy's names."""
+        name = {"absolute": "abs"}.get(ufunc.__name__, ufunc.__name__)
+        # == between nodes asks for identity, so == with an array must not quietly mean `equal`
+        known = name in OPERATORS and name not in ("equal", "not_equal")
+        if known and method == "__call__" and not kwargs:
+            return OPERATORS[name](*inputs)
+        raise self._refusal(f"np.{ufunc.__name__} computes with arrays", _instead(name))
+
+    def __array_function__(self, function: Any, *_: Any) -> Any:
+        name = function.__name__
+        raise self._refusal(f"np.{name} computes with arrays", _instead(name))
+
+    def __array__(self, *_: Any, **__: Any) -> Array:
+        raise self._refusal("a node is not an array", _RUN)
+
+    def __float__(self) -> float:
+        raise self._refusal("a node is not a Python number", _RUN)
+
+    def __int__(self) -> int:
+        raise self._refusal("a node is not a Python number", _RUN)
+
     def __bool__(self) -> bool:
-        raise DTypeError(
-            "a node has no truth value while the graph is being built",
-            rule="a graph is static: Python's `if`, `and`, `or` and `in` cannot look at values",
-            fix="use where(condition, a, b), maximum, minimum or comparisons as nodes",
-        ).at(repr(self), self.origin)
+        raise self._refusal(
+            "a node is neither true nor false",
+            "where(condition, a, b), maximum, minimum, and & | ~ between comparisons",
+        )
 
     def __iter__(self) -> Any:
-        raise DTypeError(
-            "a node cannot be iterated over",
-            rule="a graph is static; its values exist only when it runs",
-            fix="index it: x[0], x[:, 1]",
-        ).at(repr(self), self.origin)
+        raise self._refusal("a node cannot be iterated over", "index it: x[0], x[:, 1]")
+
+    def __contains__(self, item: Any) -> bool:
+        raise self._refusal("a node cannot be searched", "compare: sum(equal(x, value)) > 0")
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise self._refusal(
+            "a node cannot be changed",
+            "make a new node: where(condition, a, b), concatenate((a, b), axis=0)",
+        )
+
+    def _refusal(self, problem: str, fix: str) -> DTypeError:
+        made = f", made at {self.origin}" if self.origin else ""
+        return DTypeError(
+            problem, rule="a graph is static: its nodes have values only when it runs", fix=fix
+        ).at(f"{self.op} {self.name!r}" if self.name else self.op, user_origin(), f"{self!r}{made}")
 
     def __repr__(self) -> str:
         args = ", ".join(i.name or i.op for i in self.inputs)
@@ -148,12 +198,27 @@ class Node:
         return f"<{named} {self.dtype}[{', '.join(map(str, self.shape))}]>"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Parameter(Node):
-    """A node that holds a value which training changes; `value` may be read and assigned."""
+_RUN = "run the graph to get an array: compile(node)(x=...)"
 
+
+def _instead(name: str) -> str:
+    return f"graphcnn.{name} makes a node" if name in OPERATORS else _RUN
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Trained(Node):
     trainable: bool = True
     _held: list[Array] = field(default_factory=list)
+
+
+class Parameter(_Trained):  # no dataclass itself: a frozen one could not be given a value
+    """A node that holds a value which training changes; `value` may be read and assigned.
+
+    >>> w = parameter("w", [1, 2, 3], dtype="float32")
+    >>> w.value = [4, 5, 6]
+    >>> w.value
+    array([4., 5., 6.], dtype=float32)
+    """
 
     @property
     def value(self) -> Array:
@@ -162,15 +227,31 @@ class Parameter(Node):
 
     @value.setter
     def value(self, new: Any) -> None:
-        array = np.asarray(new)
-        if array.shape != self._held[0].shape:
-            raise ShapeError(
-                f"the value given is {described(array.shape)}, the parameter is "
-                f"{described(self._held[0].shape)}",
-                rule="a parameter keeps its shape",
-                fix="make a new parameter, or reshape the value",
-            ).at(f"parameter {self.name!r}", user_origin())
-        self._held[0][...] = array
+        held, origin = self._held[0], user_origin()
+        try:
+            array = _as_array(new)
+            if array.shape != held.shape:
+                raise ShapeError(
+                    f"a value of shape {array.shape} for a parameter of shape {held.shape}",
+                    rule="a parameter keeps its shape",
+                    fix="reshape the value, or make a new parameter",
+                )
+            if not np.can_cast(array.dtype, held.dtype, "same_kind"):
+                raise DTypeError(
+                    f"a value of {array.dtype} for a parameter of {held.dtype}",
+                    rule="a parameter keeps its dtype",
+                    fix=f"convert it: value.astype(np.{held.dtype})",
+                )
+        except GraphError as error:
+            made = f"made at {self.origin}"
+            raise error.at(f"parameter {self.name!r}", origin, f"{self!r}, {made}") from None
+        held[...] = array
+
+    def __setattr__(self, name: str, new: Any) -> None:
+        """Refuse to change anything but the value."""
+        if name != "value":
+            raise FrozenInstanceError(f"cannot assign to field {name!r}")
+        object.__setattr__(self, name, new)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -201,9 +282,7 @@ def input(name: str, shape: Sequence[Any] = (), dtype: DType = "float32") -> Nod
     """
     origin = user_origin()
     try:
-        return Node(
-            "input", _shape(shape), _dtype(dtype), name=_name(name, "input"), origin=origin
-        )
+        return Node("input", _shape(shape), _dtype(dtype), name=_name(name, "input"), origin=origin)
     except GraphError as error:
         raise error.at(f"input {name!r}", origin) from None
 
@@ -217,11 +296,11 @@ def parameter(
     """
     origin = user_origin()
     try:
-        array = np.asarray(value)
+        _name(name, "parameter")
+        array = _as_array(value)
         chosen = _dtype(dtype or ("float32" if array.dtype.kind == "f" else _kind(array)))
         held = np.array(array, dtype=chosen, order="C")
         shape = _shape(held.shape)
-        _name(name, "parameter")
     except GraphError as error:
         raise error.at(f"parameter {name!r}", origin) from None
     return Parameter(
@@ -234,20 +313,18 @@ def constant(value: Any, dtype: DType | None = None, name: str = "") -> Node:
 
     A float64 array becomes float32 unless `dtype` says otherwise.
     """
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise DTypeError(
-            f"{type(value).__name__} {value!r} is neither a number nor an array of numbers",
-            rule="operands are nodes, NumPy arrays or numbers",
-            fix="give input(...), parameter(...), an array or a number",
-        ).at(f"constant {name!r}" if name else "constant", user_origin())
-    chosen = dtype or ("float32" if array.dtype.kind == "f" else _kind(array))
-    if array.ndim == 0:
+    origin = user_origin()
+    try:
+        array = _as_array(value)
+        chosen = _dtype(dtype or ("float32" if array.dtype.kind == "f" else _kind(array)))
+    except GraphError as error:
+        raise error.at(f"constant {name!r}" if name else "constant", origin) from None
+    if array.ndim == 0 and array == array:  # a NaN cannot be written in a formula
         return literal(array.item(), chosen, name)
     frozen = np.array(array, dtype=chosen, order="C")
     frozen.flags.writeable = False
     return Constant(
-        "constant", _shape(frozen.shape), chosen, name=name, origin=user_origin(), value=frozen
+        "constant", _shape(frozen.shape), chosen, name=name, origin=origin, value=frozen
     )
 
 
@@ -269,8 +346,6 @@ def full(shape: Sequence[Size], value: float, dtype: DType, name: str = "") -> N
 def _number(value: float | int | bool) -> Any:
     if isinstance(value, (bool, int)):
         return sympy.Integer(int(value))
-    if value != value:
-        raise DTypeError("a literal cannot be NaN", fix="pass it in an array")
     if value in (float("inf"), float("-inf")):
         return sympy.oo if value > 0 else -sympy.oo
     return sympy.Float(value, 17) if value != int(value) else sympy.Integer(int(value))
@@ -281,13 +356,15 @@ def as_operands(given: Sequence[tuple[str, Any]]) -> list[Node]:
 
     Raises `DTypeError` where float32 meets float64: nothing is promoted silently.
     """
-    floats = {v.dtype: n for n, v in given if isinstance(v, Node) and v.dtype in FLOATS}
+    floats: dict[DType, str] = {}
+    for name, value in given:
+        if isinstance(value, Node) and value.dtype in FLOATS:
+            floats.setdefault(value.dtype, value.name or name)
     if len(floats) > 1:
-        shown = " and ".join(f"{n} is {d}" for d, n in floats.items())
         raise DTypeError(
-            shown,
+            " and ".join(f"{n} is {d}" for d, n in floats.items()),
             rule="float operands of one op share one dtype; nothing is promoted silently",
-            fix='convert one of them: x.astype("float32")',
+            fix=f'convert one of them: {floats["float64"]}.astype("float32")',
         )
     beside = next(iter(floats), None)
     whole = any(isinstance(v, Node) and v.dtype == "int32" for _, v in given)
@@ -296,7 +373,14 @@ def as_operands(given: Sequence[tuple[str, Any]]) -> list[Node]:
         if isinstance(value, Node):
             nodes.append(value)
             continue
-        array = np.asarray(value)
+        if isinstance(value, bool):
+            raise DTypeError(
+                f"{name} is Python's {value}",
+                rule="== and != between nodes ask whether they are one and the same node",
+                fix="compare values with equal(x, y) or not_equal(x, y); "
+                f"where {value} is meant, give constant({value})",
+            )
+        array = _as_array(value)
         if isinstance(value, np.ndarray) and value.ndim and beside and array.dtype.kind == "f":
             if array.dtype != beside:
                 raise DTypeError(
@@ -312,17 +396,39 @@ def as_operands(given: Sequence[tuple[str, Any]]) -> list[Node]:
     return nodes
 
 
-def _kind(array: Array) -> DType:
-    match array.dtype.kind:
-        case "b":
-            return "bool"
-        case "i" | "u":
-            return "int32"
+def _as_array(value: Any) -> Array:
+    """Give a value as an array of numbers; raises `DTypeError` where it is none."""
+    try:
+        array = np.asarray(value)
+    except GraphError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise DTypeError(
+            f"this {type(value).__name__} makes no array: {error}",
+            rule="an array is numbers in rows of equal length",
+            fix="make the rows equally long",
+        ) from None
+    if array.dtype.kind in "fiub":
+        return array
+    what = f"an array of {array.dtype}" if isinstance(value, np.ndarray) else repr(value)
     raise DTypeError(
-        f"arrays of {array.dtype} are not supported",
-        rule=f"dtypes are {', '.join(DTYPES)}",
-        fix="convert with .astype(np.float32)",
+        f"{what} is neither a number nor an array of numbers",
+        rule=f"values are numbers and arrays of them, kept as {', '.join(DTYPES)}",
+        fix="give a node, an array or a number",
     )
+
+
+def _kind(array: Array) -> DType:
+    if array.dtype.kind == "b":
+        return "bool"
+    limits = np.iinfo(np.int32)
+    if array.size and not limits.min <= array.min() <= array.max() <= limits.max:
+        raise DTypeError(
+            f"whole numbers from {array.min()} to {array.max()}",
+            rule=f"whole numbers are kept as int32, from {limits.min} to {limits.max}",
+            fix="convert them: .astype(np.float32)",
+        )
+    return "int32"
 
 
 def _dtype(dtype: Any) -> DType:
@@ -338,11 +444,12 @@ def _dtype(dtype: Any) -> DType:
             rule=f"dtypes are {', '.join(DTYPES)}",
             fix='leave it out for "float32"',
         )
-    return name  # type: ignore[return-value]
+    known: dict[str, DType] = {d: d for d in DTYPES}
+    return known[name]
 
 
 def _shape(shape: Any) -> tuple[Size, ...]:
-    if isinstance(shape, (int, sympy.Expr)):
+    if not isinstance(shape, (tuple, list)):
         shape = (shape,)
     sizes = []
     for size in shape:
@@ -364,12 +471,15 @@ def _shape(shape: Any) -> tuple[Size, ...]:
     return tuple(sizes)
 
 
+_EXAMPLES = {"input": "image", "parameter": "weight"}
+
+
 def _name(name: Any, kind: str) -> str:
     if not isinstance(name, str) or not name:
         raise DTypeError(
-            f"the name of an {kind} is a non-empty string, not {name!r}",
-            rule="inputs and parameters are addressed by name",
-            fix=f'{kind}("image", ...)',
+            f"its name is {name!r}",
+            rule="inputs and parameters are addressed by name, a text that is not empty",
+            fix=f'{kind}("{_EXAMPLES[kind]}", ...)',
         )
     return name
 
@@ -416,10 +526,9 @@ class Graph:
                 other = given.setdefault(node.name, node)
                 if other is not node:
                     raise GraphError(
-                        f"{node.op} {node.name!r} and {other.op} {node.name!r} "
-                        f"({other.origin}) share a name",
-                        rule="inputs and parameters are addressed by name",
-                        fix="give one of them another name",
+                        f"the {other.op} made at {other.origin} has the same name",
+                        rule="inputs and parameters are addressed by name, so each has its own",
+                        fix="give one of them another name, or use the one node in both places",
                     ).at(f"{node.op} {node.name!r}", node.origin)
                 names[node] = node.name
         taken = set(given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,6 +25,7 @@ from codegen.nest import (
     nested,
     spell,
 )
+from codegen.notation import FLOATS
 
 TYPES = {
     "float32": "float",
@@ -69,6 +71,8 @@ class Printer:
                 return f"!{self._inside(a, _UNARY)}", _UNARY
             case Apply("cast", (a,), dtype):
                 return f"({TYPES[str(dtype)]}){self._inside(a, _UNARY)}", _UNARY
+            case Apply("isnan", (a,)) if a.dtype not in FLOATS:
+                return "false", _ATOM
             case Apply("isnan", (a,)):
                 x = self._inside(a, 9)
                 return f"{x} != {x}", 8
@@ -151,6 +155,8 @@ def literal(value: float, dtype: str) -> str:
     """
     if dtype in ("int32", "int64", "bool"):
         return str(int(value))
+    if value != value:
+        return "NAN"
     if value in (float("inf"), float("-inf")):
         return "INFINITY" if value > 0 else "-INFINITY"
     single = dtype == "float32"
@@ -165,8 +171,8 @@ def literal(value: float, dtype: str) -> str:
 
 def commented(text: str) -> str:
     """Give text that cannot end a comment or start a trigraph."""
-    safe = "".join(c if c.isprintable() else " " for c in text)
-    return safe.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").replace("\\", "/")
+    safe = "".join(c if c.isprintable() else " " for c in text).replace("\\", "|")
+    return re.sub(r"(?<=\*)(?=/)|(?<=/)(?=\*)|(?<=\?)(?=\?)", " ", safe)
 
 
 def parameter_text(array: Array) -> str:
@@ -199,4 +205,3 @@ def function_text(function: Function, storage: str = "static ") -> str:
         lines += printer.lines(node, 1)
     lines.append("}")
     return "\n".join(lines)
-

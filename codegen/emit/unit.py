@@ -17,7 +17,6 @@ from codegen.nest import Function
 from codegen.notation import Tensor
 from codegen.program import Program, describe
 
-
 PART = 250  # lines of functions in one part: parts compile side by side
 
 
@@ -85,13 +84,9 @@ def _parts(
     return parts | {entry: "\n".join([prelude(), *heads, "", *tail])}
 
 
-def _dims(program: Program, names: Names) -> list[str]:
-    lines = [
-        f"    const int64_t {names.letter(d)} = dims[{k}];" for k, d in enumerate(program.dims)
-    ]
-    return lines + [f"    (void){names.letter(d)};" for d in program.dims] + (
-        [] if program.dims else ["    (void)dims;"]
-    )
+def _dims(names: Names) -> list[str]:
+    lines = [f"    const int64_t {d} = dims[{k}];" for k, d in enumerate(names.dims)]
+    return [*lines, *(f"    (void){d};" for d in names.dims)] or ["    (void)dims;"]
 
 
 def _bytes(size: Size, names: Names) -> str:
@@ -105,7 +100,7 @@ def _workspace(memory: MemoryPlan, names: Names, entry: str) -> str:
     return "\n".join(
         [
             f"int64_t {entry}_workspace(const int64_t *dims) {{",
-            *_dims(memory.program, names),
+            *_dims(names),
             "    int64_t bytes = 0;",
             *terms,
             "    return bytes;",
@@ -125,7 +120,7 @@ def _entry(
 ) -> str:
     lines = [
         f"void {entry}(void *const *arrays, unsigned char *workspace, const int64_t *dims) {{",
-        *_dims(program, names),
+        *_dims(names),
     ]
     used = {memory.home(t) for low in lowered for t in low.tensors}
     used |= {memory.home(t) for pair in memory.copies for t in pair}
@@ -165,8 +160,8 @@ def _copied(to: str, source: str, tensor: Tensor, names: Names) -> list[str]:
     count = _count(tensor, names)
     kind = TYPES[tensor.dtype]
     return [
-        f"    for (int64_t e = 0; e < {count}; ++e) {{",
-        f"        ((char *){to})[e] = ((const char *){source})[e];",
+        f"    for (int64_t at = 0; at < {count}; ++at) {{",
+        f"        ((char *){to})[at] = ((const char *){source})[at];",
         f"    }} /* the next {commented(tensor.name)}, {kind} */",
     ]
 

@@ -15,7 +15,17 @@ from typing import Any
 import sympy
 
 from codegen.affine import Size, nonnegative
-from codegen.notation import FLOATS, Access, Guard, Reduce, Statement, Tensor, accesses, inside, walk
+from codegen.notation import (
+    FLOATS,
+    Access,
+    Guard,
+    Reduce,
+    Statement,
+    Tensor,
+    accesses,
+    inside,
+    walk,
+)
 from codegen.program import Program
 from codegen.rewrite.gather import expanded
 from codegen.rewrite.maps import covers
@@ -53,6 +63,8 @@ def _with_producers(
         producer = ready.get(access.tensor)
         if producer is None or not _pays(producer, statement, access, readers):
             continue
+        if producer.body.has(sympy.Piecewise) and _decides(access, statement.body):
+            continue  # SymPy would try to solve a choice inside a condition
         rules = {i: m for i, m in zip(producer.maps, access.maps, strict=True) if i != 0}
         value = expanded(producer.body.xreplace(rules))
         body = statement.body.xreplace({access: value})
@@ -64,6 +76,12 @@ def _with_producers(
         extra = tuple(dict.fromkeys((*statement.extra, *guards)))
         statement = replace(statement, body=body, extra=extra)
     return statement
+
+
+def _decides(access: Access, body: Any) -> bool:
+    """Whether a choice in the body asks for the access."""
+    choices = (e for e in walk(body) if isinstance(e, sympy.Piecewise))
+    return any(condition.has(access) for choice in choices for _, condition in choice.args)
 
 
 def _pays(

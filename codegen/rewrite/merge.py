@@ -34,9 +34,7 @@ def merge_equal(program: Program) -> Program:
 
 def canonical(statement: Statement) -> Any:
     """Give a key that equal statements share: target and letters do not count."""
-    letters: dict[Any, Any] = {
-        symbol: Index(f"·{k}") for k, symbol in enumerate(statement.sizes)
-    }
+    letters: dict[Any, Any] = {symbol: Index(f"·{k}") for k, symbol in enumerate(statement.sizes)}
     letters[statement.target] = statement.target.renamed(_TARGET)
     plain = statement.substitute(letters)
     return (plain.target, plain.maps, plain.op, plain.body, plain.box, plain.bindings, plain.extra)

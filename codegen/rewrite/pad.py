@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import sympy
 
-from codegen.affine import bounds
-from codegen.notation import Access, Reduce, Statement, Tensor, indices, inside
+from codegen.affine import Index, bounds
+from codegen.notation import Access, Reduce, Statement, Tensor, inside
 from codegen.notation import statement as state
 from codegen.program import Program
 
@@ -32,12 +32,12 @@ def pad_reads(program: Program) -> Program:
     made: set[Tensor] = set()
     for statement in program.statements:
         for access in _guarded(statement):
+            if access.tensor not in padded:
+                continue
             if access.tensor not in made:
                 made.add(access.tensor)
                 statements += _copy(access.tensor, padded[access.tensor], margins[access.tensor])
-            statement = _shifted(
-                statement, access, padded[access.tensor], margins[access.tensor]
-            )
+            statement = _shifted(statement, access, padded[access.tensor], margins[access.tensor])
         statements.append(statement)
     return program.with_statements(_together(statements))
 
@@ -52,7 +52,9 @@ def _guarded(statement: Statement) -> tuple[Access, ...]:
     return tuple(
         a
         for a in reads
-        if not all(inside(m, n, statement.sizes) for m, n in zip(a.maps, a.tensor.shape, strict=True))
+        if not all(
+            inside(m, n, statement.sizes) for m, n in zip(a.maps, a.tensor.shape, strict=True)
+        )
     )
 
 
@@ -93,17 +95,17 @@ def _padded(tensor: Tensor, sides: Margins, names: set[str]) -> Tensor:
 
 def _copy(tensor: Tensor, padded: Tensor, sides: Margins) -> tuple[Statement, Statement]:
     """Give the two statements that fill a padded tensor: zeros, then the copy."""
-    letters = indices(" ".join("abcdefgh"[: tensor.rank]))
+    letters = tuple(Index(f"a{axis}") for axis in range(tensor.rank))
     left = tuple(i + before for i, (before, _) in zip(letters, sides, strict=True))
     return (
         state(padded[letters], Reduce.SET, sympy.S.Zero),
-        state(padded[left], Reduce.SET, tensor[letters], dict(zip(letters, tensor.shape, strict=True))),
+        state(
+            padded[left], Reduce.SET, tensor[letters], dict(zip(letters, tensor.shape, strict=True))
+        ),
     )
 
 
-def _shifted(
-    statement: Statement, access: Access, padded: Tensor, sides: Margins
-) -> Statement:
+def _shifted(statement: Statement, access: Access, padded: Tensor, sides: Margins) -> Statement:
     """Give the statement reading the padded copy, without the guards that it makes needless."""
     maps = [sympy.expand(m + before) for m, (before, _) in zip(access.maps, sides, strict=True)]
     gone = set(zip(access.maps, access.tensor.shape, strict=True))

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from codegen.affine import Index
-from codegen.notation import Reduce, Statement, accesses, walk
+from codegen.notation import Access, Guard, Reduce, Statement, accesses, inside, walk
 from codegen.program import Program
 from codegen.rewrite.maps import covers
 from codegen.scalar import BY_SYMBOL
@@ -21,7 +21,7 @@ def reuse(program: Program) -> Program:
     held: dict[Any, list[Statement]] = {}
     statements = []
     for statement in program.statements:
-        current = replace(statement, body=_reused(statement.body, held))
+        current = replace(statement, body=_reused(statement, held))
         statements.append(current)
         single = len(program.definitions[statement.target]) == 1
         if single and current.op is Reduce.SET and covers(current) and _function(current.body):
@@ -33,16 +33,27 @@ def _function(expr: Any) -> bool:
     return type(expr) in BY_SYMBOL
 
 
-def _reused(body: Any, held: dict[Any, list[Statement]]) -> Any:
+def _reused(statement: Statement, held: dict[Any, list[Statement]]) -> Any:
     rules = {}
-    for part in walk(body):
+    for part in walk(statement.body):
         for holder in held.get(type(part), ()):
             at = _match(holder.body, part)
-            if at is not None and set(holder.maps) <= {*at, 0}:
-                found = holder.target[tuple(at.get(m, m) for m in holder.maps)]
+            if at is None or not set(holder.maps) <= {*at, 0}:
+                continue
+            found = holder.target[tuple(at.get(m, m) for m in holder.maps)]
+            if _same_value(found, statement):
                 rules[part] = found
                 break
-    return body.xreplace(rules) if rules else body
+    return statement.body.xreplace(rules) if rules else statement.body
+
+
+def _same_value(found: Access, statement: Statement) -> bool:
+    """Whether the kept value is of the dtype computed in, and exists wherever it is asked for."""
+    known = set(statement.guards)
+    return found.tensor.dtype == statement.compute_dtype and all(
+        inside(m, n, statement.sizes) or Guard(m, n) in known
+        for m, n in zip(found.maps, found.tensor.shape, strict=True)
+    )
 
 
 def _match(pattern: Any, expr: Any) -> dict[Any, Any] | None:
@@ -58,5 +69,3 @@ def _match(pattern: Any, expr: Any) -> dict[Any, Any] | None:
             if isinstance(p, Index) and at.setdefault(p, e) != e:
                 return None
     return at if pattern.xreplace(at) == expr else None
-
-

@@ -43,7 +43,8 @@ def _settled(owned: tuple[Statement, ...]) -> tuple[Statement, ...]:
     same = [s for s in simple if len(s.box) == len(first.box)]
     bodies = [s.body.xreplace(_letters(s, first)) for s in same]
     merged = replace(first, op=Reduce.SET, body=sympy.Add(*bodies))
-    return (merged, *(s for s in owned if s not in same))
+    # What was assigned first now meets a value: it adds to it, as it added to zero before.
+    return (merged, *(replace(s, op=Reduce.SUM) for s in owned if s not in same))
 
 
 def _letters(statement: Statement, first: Statement) -> dict[Any, Any]:

@@ -6,13 +6,14 @@ After:  y[ij]  = x[ij] + 1     with ij < 784·N
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
 import sympy
 
 from codegen.affine import Index, as_size, index_symbols
-from codegen.notation import Access, Statement, Tensor, accesses, walk
+from codegen.notation import Access, Reduce, Statement, Tensor, accesses, walk
 
 Site = tuple[Tensor, tuple[Any, ...]]
 
@@ -33,11 +34,21 @@ def _sites(statement: Statement) -> list[Site]:
 def _pair(statements: tuple[Statement, ...]) -> tuple[Index, Index] | None:
     """The first two indices that always stand side by side and fill the inner axis."""
     for _, maps in _sites(statements[0]):
-        for outer, inner in zip(maps, maps[1:], strict=False):
+        for outer, inner in itertools.pairwise(maps):
             if isinstance(outer, Index) and isinstance(inner, Index) and outer != inner:
-                if all(_fits(s, outer, inner) for s in statements):
+                fits = all(_fits(s, outer, inner) for s in statements)
+                if fits and _uniform(statements, {outer, inner}):
                     return outer, inner
     return None
+
+
+def _uniform(statements: tuple[Statement, ...], pair: set[Index]) -> bool:
+    """Whether each tensor loses the same axes wherever it stands: its shape is declared once."""
+    held: dict[str, set[tuple[int, ...]]] = {}
+    for tensor, maps in (site for s in statements for site in _sites(s)):
+        axes = tuple(a for a, m in enumerate(maps) if pair & set(index_symbols(m)))
+        held.setdefault(tensor.name, set()).add(axes)
+    return all(len(axes) == 1 for axes in held.values())
 
 
 def _fits(statement: Statement, outer: Index, inner: Index) -> bool:
@@ -48,6 +59,10 @@ def _fits(statement: Statement, outer: Index, inner: Index) -> bool:
         return False
     if any(isinstance(e, Index) and e in pair for e in walk(statement.body)):
         return False
+    if statement.op in (Reduce.ARGMAX, Reduce.ARGMIN) and outer in statement.reduced:
+        row = statement.reduced  # the place found is counted in this order
+        if row.index(inner) != row.index(outer) + 1:
+            return False
     size = statement.sizes[inner]
     for tensor, maps in _sites(statement):
         used = [axis for axis, m in enumerate(maps) if pair & set(index_symbols(m))]
@@ -60,10 +75,10 @@ def _fits(statement: Statement, outer: Index, inner: Index) -> bool:
     return True
 
 
-def _merged(
-    statements: tuple[Statement, ...], outer: Index, inner: Index
-) -> tuple[Statement, ...]:
+def _merged(statements: tuple[Statement, ...], outer: Index, inner: Index) -> tuple[Statement, ...]:
     both = Index(outer.name + inner.name)
+    while any(both in s.sizes for s in statements):
+        both = Index(f"{both.name}_")
     return tuple(_rewritten(s, outer, inner, both) for s in statements)
 
 
@@ -88,5 +103,4 @@ def _rewritten(statement: Statement, outer: Index, inner: Index, both: Index) ->
         maps=left.maps,
         body=statement.body.xreplace(rules),
         box=box,
-
     )

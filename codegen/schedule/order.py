@@ -13,7 +13,7 @@ from typing import Any
 import sympy
 
 from codegen.affine import Index, Size, split
-from codegen.notation import Reduce, Statement, Tensor
+from codegen.notation import FLOATS, Reduce, Statement, Tensor
 
 LANES = 16  # floats in the widest vector register; narrower machines use several
 TILE = 64  # elements of a row that are accumulated at once, on the stack
@@ -74,7 +74,8 @@ def _may_run(index: Index, statement: Statement) -> bool:
     """Whether the index can run across lanes at all."""
     if index in statement.parallel:
         return True
-    return statement.op is Reduce.SUM and not statement.guards and not statement.bindings
+    free = not statement.guards and not statement.bindings
+    return statement.op is Reduce.SUM and free and statement.target.dtype in FLOATS
 
 
 def cost(index: Index, statement: Statement) -> float:
