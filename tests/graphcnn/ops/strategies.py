@@ -223,9 +223,10 @@ def conv2d(draw: Draw) -> Arguments:
     kernel = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
     stride, dilation = either_pair(draw, 1, 3), either_pair(draw, 1, 2)
     sides = st.tuples(*[st.integers(0, 3)] * 4)
-    named = ["valid", "full", *(["same"] if both(stride) == (1, 1) else [])]
-    padding = draw(st.one_of(sides, st.integers(0, 2), st.sampled_from(named)))
     reach = [d * (k - 1) + 1 for d, k in zip(both(dilation), kernel, strict=True)]
+    centred = both(stride) == (1, 1) and all(r % 2 for r in reach)
+    named = ["valid", "full", *(["same"] if centred else [])]
+    padding = draw(st.one_of(sides, st.integers(0, 2), st.sampled_from(named)))
     x = reals(
         draw,
         (
