@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, TypeVar
 
 from codegen.affine import Size
@@ -17,15 +18,22 @@ def axis_of(axis: Any, shape: Sequence[Size]) -> int:
     >>> axis_of(-1, (8, 3))
     1
     """
-    if not isinstance(axis, int) or isinstance(axis, bool):
-        raise DTypeError(f"axis={axis!r}", rule="an axis is a whole number", fix="axis=-1")
-    if not -len(shape) <= axis < len(shape):
-        raise ShapeError(
-            f"axis {axis} of a {described(shape)} value",
-            rule=f"with {len(shape)} axes, axis is from {-len(shape)} to {len(shape) - 1}",
-            fix="axis=-1 is the last axis, axis=0 the first",
+    if not isinstance(axis, Integral) or isinstance(axis, bool):
+        raise DTypeError(
+            f"axis={axis!r}",
+            rule="an axis is a whole number",
+            fix="axis=0 is the first axis, axis=-1 the last",
         )
-    return axis % len(shape)
+    number = int(axis)
+    if not -len(shape) <= number < len(shape):
+        raise ShapeError(
+            f"there is no axis {axis} in {described(shape)}",
+            rule=f"of {len(shape)} axes, the first is 0 and the last is {len(shape) - 1} or -1"
+            if shape
+            else "a scalar has no axes",
+            fix=f"axis={min(len(shape) - 1, max(0, number))}" if shape else "leave the axis out",
+        )
+    return number % len(shape)
 
 
 def without(items: Sequence[T], axes: Sequence[int]) -> tuple[T, ...]:
@@ -47,5 +55,10 @@ def reduced_axes(axis: Any, shape: Sequence[Size]) -> tuple[int, ...]:
         return tuple(range(len(shape)))
     chosen = [axis_of(a, shape) for a in (axis if isinstance(axis, (tuple, list)) else (axis,))]
     if len(set(chosen)) != len(chosen):
-        raise ShapeError(f"axis={axis!r} names an axis twice", rule="each axis at most once")
+        twice = next(a for a in chosen if chosen.count(a) > 1)
+        raise ShapeError(
+            f"axis={axis!r} names axis {twice} of {described(shape)} twice",
+            rule="an axis is reduced once",
+            fix=f"axis={tuple(sorted(set(chosen)))}",
+        )
     return tuple(sorted(chosen))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, Self
 
-_PACKAGES = tuple(
-    str(Path(__file__).resolve().parent.parent / package) for package in ("graphcnn", "codegen")
-)
+_PACKAGES = ("graphcnn", "codegen")
+_INSTALLED = ("site-packages", "dist-packages")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Origin:
     line: int
 
     def __str__(self) -> str:
-        return f"{Path(self.file).name}:{self.line}"
+        return f"{_cell(self.file) or Path(self.file).name}:{self.line}"
 
 
 class GraphError(ValueError):
@@ -29,20 +30,20 @@ class GraphError(ValueError):
 
     def __init__(self, problem: str, *, rule: str = "", fix: str = "") -> None:
         self.problem, self.rule, self.fix = problem, rule, fix
-        self.who = ""
+        self.who = self.given = ""
         self.origin: Origin | None = None
         super().__init__(problem)
 
-    def at(self, who: str, origin: Origin | None) -> Self:
-        """Give the error with the node and the user's line in front."""
-        self.who, self.origin = who, origin
+    def at(self, who: str, origin: Origin | None, given: str = "") -> Self:
+        """Give the error with the node and the user's line in front, and what was given below."""
+        self.who, self.origin, self.given = who, origin, given
         return self
 
     def __str__(self) -> str:
         head = " at ".join(str(part) for part in (self.who, self.origin) if part)
         lines = [f"{head}: {self.problem}" if head else self.problem]
-        lines += [f"  rule: {self.rule}"] if self.rule else []
-        lines += [f"  fix:  {self.fix}"] if self.fix else []
+        below = {"given": self.given, "rule": self.rule, "fix": self.fix}
+        lines += [f"  {what + ':':<7}{text}" for what, text in below.items() if text]
         return "\n".join(lines)
 
 
@@ -63,16 +64,46 @@ class CallError(GraphError):
 
 
 def described(shape: Iterable[Any]) -> str:
-    """Give a shape as people write it: `8x3x32x32`, or `scalar`."""
+    """Give a shape as people write it: `8×3×32×32`, or `scalar`."""
     return "×".join(map(str, shape)) or "scalar"
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Give the known name most like this one, or nothing.
+
+    >>> nearest("strides", ("stride", "padding")), nearest("q", ("stride", "padding"))
+    ('stride', '')
+    """
+    return next(iter(difflib.get_close_matches(name, list(known), 1)), "")
+
+
 def user_origin() -> Origin | None:
-    """Give the innermost line of the call stack outside this project's packages."""
-    frame = sys._getframe(1)
+    """Give the user's line: the innermost of the call stack that is neither ours nor installed.
+
+    Where there is none, because an installed program builds the graph, give the innermost line
+    outside this project.
+    """
+    outside = None
+    for frame in _frames(sys._getframe(1)):
+        # By module and not by path: a user's folder may well be called graphcnn.
+        module = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if module in _PACKAGES:
+            continue
+        outside = outside or frame
+        installed = any(part in _INSTALLED for part in Path(frame.f_code.co_filename).parts)
+        if module not in sys.stdlib_module_names and not installed:
+            return Origin(frame.f_code.co_filename, frame.f_lineno)
+    return Origin(outside.f_code.co_filename, outside.f_lineno) if outside else None
+
+
+def _frames(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith(_PACKAGES) and not file.startswith("<frozen"):
-            return Origin(file, frame.f_lineno)
-        frame = frame.f_back  # type: ignore[assignment]
-    return None
+        yield frame
+        frame = frame.f_back
+
+
+def _cell(file: str) -> str:
+    """Give `In[3]` where a notebook keeps the code of that cell in this file, else nothing."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    name = getattr(getattr(shell, "compile", None), "format_code_name", lambda file: None)(file)
+    return str(name[1]) if name else ""

@@ -160,15 +160,18 @@ def choose(labels: Tensor, classes: Size) -> None:
     """
     if labels.dtype != "int32":
         raise DTypeError(
-            f"{labels.name} holds {labels.dtype} values",
-            rule=f"{labels.name} picks one of {classes} by its number, so it holds integers",
-            fix=f'{labels.name}.astype("int32"), or argmax(..., axis=-1) of one-hot rows',
+            f"{{{labels.name}}} holds {labels.dtype} values",
+            rule=f"{{{labels.name}}} picks one of {classes} by its number, so it holds integers",
+            fix=f'give it as dtype="int32", or {{{labels.name}}}.astype("int32")',
         )
     _RECORDER.get().choices[labels] = classes
 
 
 def require(condition: bool, problem: str, *, rule: str, fix: str) -> None:
-    """Raise `ShapeError` with the problem, the rule it breaks and the likely fix."""
+    """Raise `ShapeError` with the problem, the rule it breaks and the likely fix.
+
+    Where they say `{x}`, the user reads the name of the node given for x.
+    """
     if not condition:
         raise ShapeError(problem, rule=rule, fix=fix)
 
@@ -178,9 +181,9 @@ def require_dtype(dtypes: Sequence[DType], *tensors: Tensor | None) -> None:
     for tensor in tensors:
         if tensor is not None and tensor.dtype not in dtypes:
             raise DTypeError(
-                f"{tensor.name} holds {tensor.dtype} values",
+                f"{{{tensor.name}}} holds {tensor.dtype} values",
                 rule=f"{tensor.name} holds {' or '.join(dtypes)}",
-                fix=f'convert it: {tensor.name}.astype("{dtypes[0]}")',
+                fix=f'convert it: {{{tensor.name}}}.astype("{dtypes[0]}")',
             )
 
 

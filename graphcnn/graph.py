@@ -381,13 +381,13 @@ def as_operands(given: Sequence[tuple[str, Any]]) -> list[Node]:
                 f"where {value} is meant, give constant({value})",
             )
         array = _as_array(value)
-        if isinstance(value, np.ndarray) and value.ndim and beside and array.dtype.kind == "f":
-            if array.dtype != beside:
-                raise DTypeError(
-                    f"{name} is an array of {array.dtype} beside nodes of {beside}",
-                    rule="float operands of one op share one dtype; nothing is promoted silently",
-                    fix=f"convert it: {name}.astype(np.{beside})",
-                )
+        strong = isinstance(value, np.ndarray) and value.ndim and array.dtype.kind == "f"
+        if strong and beside and array.dtype != beside:
+            raise DTypeError(
+                f"{name} is an array of {array.dtype} beside nodes of {beside}",
+                rule="float operands of one op share one dtype; nothing is promoted silently",
+                fix=f"convert it: {name}.astype(np.{beside})",
+            )
         kind = array.dtype.kind
         chosen: DType | None = beside if kind == "f" else None
         if kind in "iu" and not (whole and beside is None):
@@ -404,7 +404,7 @@ def _as_array(value: Any) -> Array:
         raise
     except (TypeError, ValueError) as error:
         raise DTypeError(
-            f"this {type(value).__name__} makes no array: {error}",
+            f"this {type(value).__name__} makes no array: {str(error).partition('. ')[0]}",
             rule="an array is numbers in rows of equal length",
             fix="make the rows equally long",
         ) from None

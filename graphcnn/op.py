@@ -17,12 +17,25 @@ from __future__ import annotations
 import functools
 import inspect
 import numbers
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from codegen.notation import FLOATS, DType, Tensor, argmax_of, argmin_of, equal, max_of, min_of
-from graphcnn.errors import DTypeError, GraphError, user_origin
+import numpy as np
+
+from codegen.notation import (
+    FLOATS,
+    DType,
+    NotationError,
+    Tensor,
+    argmax_of,
+    argmin_of,
+    equal,
+    max_of,
+    min_of,
+)
+from graphcnn.errors import DTypeError, GraphError, Origin, nearest, user_origin
 from graphcnn.fragment import (
     Definition,
     Fragment,
@@ -44,7 +57,8 @@ from graphcnn.graph import OPERATORS, Node, as_operands
 class Op:
     """A declared op: its name, its declaration, and which parameters are tensors.
 
-    A number given for a parameter of `numbers` stays a number, so that the formula knows it.
+    A number given for a parameter of `numbers` stays a number, so that the formula knows it. One
+    of `several` takes a tuple or list of tensors.
     """
 
     name: str
@@ -52,6 +66,7 @@ class Op:
     signature: inspect.Signature
     tensors: tuple[str, ...]
     numbers: frozenset[str] = frozenset()
+    several: frozenset[str] = frozenset()
 
     @property
     def formula(self) -> str:
@@ -60,7 +75,7 @@ class Op:
 
     def fragment(self, arguments: dict[str, Any]) -> Fragment:
         """Run the declaration on tensors and static arguments."""
-        inputs = [t for n in self.given(arguments) for t in _as_tuple(arguments[n])]
+        inputs = [t for _, t in self.operands(arguments)]
         return record(lambda: self.declaration(**arguments), inputs)
 
     def given(self, arguments: dict[str, Any]) -> tuple[str, ...]:
@@ -71,18 +86,36 @@ class Op:
             if not (n in self.numbers and isinstance(arguments[n], numbers.Real))
         )
 
+    def operands(self, arguments: dict[str, Any]) -> list[tuple[str, Any]]:
+        """The tensors given, one by one, under the names that the declaration sees."""
+        found: list[tuple[str, Any]] = []
+        for n in self.given(arguments):
+            value = arguments[n]
+            if n in self.several and isinstance(value, (tuple, list)):
+                found += [(f"{n}{k}", v) for k, v in enumerate(value)]
+            elif value is not None:
+                found.append((n, value))
+        return found
+
     def __call__(self, *args: Any, name: str = "", **kwargs: Any) -> Node:
         """Bind arguments, make operands nodes, run the declaration, give the node."""
         origin = user_origin()
         who = f"{self.name} {name!r}" if name else self.name
+        operands: list[tuple[str, Any]] = []
         try:
             arguments = self._bind(args, kwargs)
             given = self.given(arguments)
-            operands = [(n, v) for n in given for v in _as_tuple(arguments[n])]
+            operands = self.operands(arguments)
             nodes = as_operands(operands)
-            fragment = self.fragment(arguments | self._placeholders(arguments, nodes))
+            fragment = self.fragment(arguments | self._placeholders(arguments, operands, nodes))
+        except NotationError as error:
+            code = self.declaration.__code__
+            place = Origin(code.co_filename, code.co_firstlineno)
+            rule = "a declaration states elements at affine coordinates, one for each axis"
+            wrong = GraphError(str(error), rule=rule, fix=f"correct the declaration at {place}")
+            raise wrong.at(who, origin, _shown(operands)) from None
         except GraphError as error:
-            raise error.at(who, origin) from None
+            raise _named(error, operands).at(who, origin, _shown(operands)) from None
         static = tuple((n, v) for n, v in arguments.items() if n not in given)
         return Node(
             self.name,
@@ -97,40 +130,71 @@ class Op:
         )
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        known = self.signature.parameters
+        rule = f"the arguments are {', '.join(map(_argument, known.values()))}"
+        unknown = [n for n in kwargs if n not in known]
+        if unknown:
+            near = nearest(unknown[0], known)
+            fix = f"did you mean {near!r}?" if near else "leave it out"
+            raise DTypeError(f"there is no argument {unknown[0]!r}", rule=rule, fix=fix)
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise DTypeError(
-                str(error), rule=f"{self.name}{self.signature}", fix="see the signature above"
-            ) from None
+            raise DTypeError(str(error), rule=rule, fix="give each of them once") from None
         bound.apply_defaults()
+        for n in self.tensors:
+            if bound.arguments[n] is None and "None" not in str(known[n].annotation):
+                fix = f"give {n}; did a function forget to return its node?"
+                raise DTypeError(f"{n} is None", rule=rule, fix=fix)
         return dict(bound.arguments)
 
-    def _placeholders(self, arguments: dict[str, Any], nodes: list[Node]) -> dict[str, Any]:
+    def _placeholders(
+        self, arguments: dict[str, Any], operands: list[tuple[str, Any]], nodes: list[Node]
+    ) -> dict[str, Any]:
         """Give, for each tensor parameter, tensors shaped like the nodes given for it."""
-        fresh = iter(nodes)
+        made = {
+            name: Tensor(name, node.shape, node.dtype)
+            for (name, _), node in zip(operands, nodes, strict=True)
+        }
         held: dict[str, Any] = {}
-        for parameter in self.given(arguments):
-            match arguments[parameter]:
-                case None:
-                    continue
-                case tuple() | list() as several:
-                    held[parameter] = tuple(
-                        _placeholder(f"{parameter}{k}", next(fresh)) for k in range(len(several))
-                    )
-                case _:
-                    held[parameter] = _placeholder(parameter, next(fresh))
+        for n in self.given(arguments):
+            if n in made:
+                held[n] = made[n]
+            elif arguments[n] is not None:
+                held[n] = tuple(made[f"{n}{k}"] for k in range(len(arguments[n])))
         return held
 
 
-def _placeholder(name: str, node: Node) -> Tensor:
-    return Tensor(name, node.shape, node.dtype)
+def _argument(parameter: inspect.Parameter) -> str:
+    default = parameter.default
+    return parameter.name if default is parameter.empty else f"{parameter.name}={default!r}"
 
 
-def _as_tuple(value: Any) -> tuple[Any, ...]:
-    if value is None:
-        return ()
-    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+def _named(error: GraphError, operands: list[tuple[str, Any]]) -> GraphError:
+    """Put the user's names where a text says `{x}`."""
+    names = {n: v.name for n, v in operands if isinstance(v, Node) and v.name}
+
+    def filled(text: str) -> str:
+        return re.sub(r"{(\w+)}", lambda found: names.get(found[1], found[1]), text)
+
+    error.problem, error.rule, error.fix = map(filled, (error.problem, error.rule, error.fix))
+    return error
+
+
+def _shown(operands: list[tuple[str, Any]]) -> str:
+    """Say what was given for each tensor: `x is image: float32[N, 3]; y is 2`."""
+    parts = []
+    for name, value in operands[:6]:
+        match value:
+            case Node():
+                called = value.name or (f"{value.op}(…)" if value.inputs else value.op)
+                kind = f"{value.dtype}[{', '.join(map(str, value.shape))}]"
+                parts.append(f"{name}: {kind}" if called == name else f"{name} is {called}: {kind}")
+            case np.ndarray():
+                parts.append(f"{name} is an array: {value.dtype}{[*value.shape]}")
+            case _:
+                parts.append(f"{name} is {value!r:.40}")
+    return "; ".join(parts) + ("; …" if len(operands) > len(parts) else "")
 
 
 REGISTRY: dict[str, Op] = {}
@@ -147,7 +211,9 @@ def op(declaration: Callable[..., Any]) -> Callable[..., Node]:
     kinds = {n: str(p.annotation) for n, p in signature.parameters.items()}
     tensors = tuple(n for n, kind in kinds.items() if "Tensor" in kind)
     either = frozenset(n for n in tensors if "float" in kinds[n])
-    made = Op(declaration.__name__.removesuffix("_"), declaration, signature, tensors, either)
+    several = frozenset(n for n in tensors if "tuple" in kinds[n])
+    name = declaration.__name__.removesuffix("_")
+    made = Op(name, declaration, signature, tensors, either, several)
     if declaration.__module__.startswith("graphcnn.ops."):
         REGISTRY[made.name] = made
         OPERATORS[made.name] = made

@@ -14,8 +14,8 @@ import numpy as np
 
 from codegen.sizes import evaluate
 from graphcnn.backward import grad
-from graphcnn.errors import GradientError, user_origin
-from graphcnn.graph import OPERATORS, Graph, Node, Parameter, parameter
+from graphcnn.errors import DTypeError, GradientError, user_origin
+from graphcnn.graph import OPERATORS, Graph, Node, Parameter, listed, parameter
 
 Updates = tuple[tuple[Parameter, Node], ...]
 Number = float | Node
@@ -80,6 +80,12 @@ def rmsprop(
     Source: Tieleman and Hinton, lecture 6.5 of Neural Networks for Machine Learning, 2012.
     """
     sqrt = OPERATORS["sqrt"]
+    if eps_mode not in ("outside", "inside"):
+        raise DTypeError(
+            f"eps_mode={eps_mode!r}",
+            rule='eps_mode is "outside" (√E + eps, as in PyTorch) or "inside" (√(E + eps), Keras)',
+            fix='eps_mode="outside"',
+        ).at("rmsprop", user_origin())
 
     def rule(w: Parameter, g: Node) -> Updates:
         e = _state(w, "mean_square")
@@ -136,14 +142,30 @@ def _each(
     rule: Callable[[Parameter, Node], Updates],
 ) -> Updates:
     """Apply a rule to every parameter and its gradient."""
-    chosen = trainable(loss) if parameters is None else tuple(parameters)
+    origin = user_origin()
+    if not isinstance(loss, Node):
+        raise DTypeError(
+            f"the loss is {loss!r}, not a node",
+            rule="gradients are derived from the graph, not from numbers",
+            fix="give the node of the loss",
+        ).at("optimiser", origin)
+    who = f"optimiser of {loss.name or loss.op!r}"
+    chosen: list[Parameter] = []
+    for w in trainable(loss) if parameters is None else listed(parameters):
+        if not isinstance(w, Parameter):
+            raise DTypeError(
+                f"{w!r} is not a parameter",
+                rule="an optimiser changes parameters; inputs are given anew in each call",
+                fix=f"make it a parameter: parameter({getattr(w, 'name', '') or 'w'!r}, ...)",
+            ).at(who, origin)
+        chosen.append(w)
     if not chosen:
         raise GradientError(
-            "the loss depends on no trainable parameter",
-            rule="an optimiser changes parameters that the loss depends on",
-            fix='make the weights with parameter("w", ...)',
-        ).at(f"optimiser of {loss!r}", user_origin())
-    gradients = grad(loss, list(chosen))
+            f"{loss!r} ({loss.origin}) depends on no trainable parameter",
+            rule="an optimiser changes the parameters that the loss depends on",
+            fix='make the weights with parameter("weight", ...)',
+        ).at(who, origin)
+    gradients = grad(loss, chosen)
     updates: list[Any] = []
     for w, g in zip(chosen, gradients, strict=True):
         updates += rule(w, g + weight_decay * w if weight_decay else g)

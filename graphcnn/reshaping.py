@@ -73,9 +73,18 @@ def completed(shape: Any, source: Sequence[Size]) -> tuple[Size, ...]:
         raise ShapeError(
             f"{described(source)} has {total} elements, {described(sizes)} does not fit them",
             rule="a reshape keeps the count of elements",
-            fix="let one size be -1",
+            fix=_fitting(sizes, total),
         )
     return made
+
+
+def _fitting(sizes: Sequence[Size], total: Size) -> str:
+    """Give the shape with the last size that can be worked out left open."""
+    for axis in reversed(range(len(sizes))):
+        others = [n for a, n in enumerate(sizes) if a != axis]
+        if -1 not in others and quotient(total, product(others)) is not None:
+            return f"shape=({', '.join(str(-1 if a == axis else n) for a, n in enumerate(sizes))})"
+    return f"give sizes whose product is {total}"
 
 
 def common_digits(source: Sequence[Size], target: Sequence[Size]) -> list[Size] | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import sympy
 
 from codegen.affine import Size
-from graphcnn.errors import DTypeError, ShapeError
+from graphcnn.errors import DTypeError, ShapeError, nearest
 
 
 def pair(value: Any, what: str, least: int) -> tuple[int, int]:
@@ -25,7 +26,7 @@ def pair(value: Any, what: str, least: int) -> tuple[int, int]:
         )
     if min(values) < least:
         raise ShapeError(
-            f"{what}={value!r}", rule=f"{what} is at least {least}", fix=f"{what}={max(least, 1)}"
+            f"{what}={value!r}", rule=f"{what} is at least {least}", fix=f"{what}={least}"
         )
     return int(values[0]), int(values[1])
 
@@ -39,35 +40,70 @@ def padding_for(
 ) -> tuple[int, int, int, int]:
     """Give padding as (top, bottom, left, right).
 
-    "same" makes the output ⌈size/stride⌉ long; an odd cell of the total goes to the bottom and
-    right, as in TensorFlow. With stride 1 it needs an odd reach d·(K − 1) to be symmetric.
+    "same" makes the output ⌈size/stride⌉ long. With stride 1 an even window is refused: it has no
+    middle, so libraries differ on where the odd cell goes, and a silent choice shifts the image.
+    With a stride the odd cell comes from the size and goes to the bottom and right, as in
+    TensorFlow.
 
     >>> padding_for("same", (32, 32), (5, 5), (1, 1), (1, 1))
     (2, 2, 2, 2)
+    >>> padding_for("same", (32, 32), (3, 3), (2, 2), (1, 1))
+    (0, 1, 0, 1)
     """
     if isinstance(padding, str):
-        sides = [
+        vertical, horizontal = (
             _named(padding, *axis) for axis in zip(size, kernel, stride, dilation, strict=True)
-        ]
-        return (*sides[0], *sides[1])
-    if isinstance(padding, (tuple, list)) and len(padding) == 4:
-        if all(_whole(p) and p >= 0 for p in padding):
-            top, bottom, left, right = (int(p) for p in padding)
-            return top, bottom, left, right
-    elif isinstance(padding, int) or (isinstance(padding, (tuple, list)) and len(padding) == 2):
-        vertical, horizontal = pair(padding, "padding", 0)
-        return vertical, vertical, horizontal, horizontal
-    raise DTypeError(
-        f"padding={padding!r}",
-        rule='padding is a whole number ≥ 0, a pair, (top, bottom, left, right), "same", '
-        '"valid" or "full"',
-        fix="padding=1",
+        )
+        if padding == "same":
+            _require_middle(vertical, horizontal, kernel, stride, dilation)
+        return (*vertical, *horizontal)
+    sides = tuple(padding) if isinstance(padding, (tuple, list)) else (padding,) * 2
+    rule = (
+        "padding is a whole number ≥ 0, a pair (vertical, horizontal), (top, bottom, left, right), "
+        '"same", "valid" or "full"'
     )
+    if len(sides) not in (2, 4) or not all(_whole(p) for p in sides):
+        raise DTypeError(
+            f"padding={padding!r}", rule=rule, fix="padding=1, or padding=(0, 1, 0, 1)"
+        )
+    if min(sides) < 0:
+        raise ShapeError(
+            f"padding={padding!r}", rule=rule, fix="to cut cells off, slice: x[:, :, 1:-1, 1:-1]"
+        )
+    top, bottom, left, right = (int(p) for p in sides for _ in range(4 // len(sides)))
+    return top, bottom, left, right
+
+
+def _require_middle(
+    vertical: tuple[int, int],
+    horizontal: tuple[int, int],
+    kernel: tuple[Size, Size],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+) -> None:
+    """Refuse "same" where a window of stride 1 has as many cells left as right of no middle."""
+    sides = (vertical, horizontal)
+    even = [a for a in (0, 1) if stride[a] == 1 and sides[a][0] != sides[a][1]]
+    if even:
+        dilated = f" with dilation {dilation[0]}×{dilation[1]}" if max(dilation) > 1 else ""
+        before = tuple(n for low, high in sides for n in (high, low))
+        raise ShapeError(
+            f'padding="same" with a {kernel[0]}×{kernel[1]} window{dilated}: the '
+            f"{('height', 'width')[even[0]]} needs {sum(sides[even[0]])} cells of padding, and an "
+            "odd number has no middle",
+            rule='with stride 1, "same" keeps the image in place, which takes an odd window',
+            fix=f"say where the odd cell goes: padding={(*vertical, *horizontal)} is TensorFlow's "
+            f"way, {before} the other; or take an odd window",
+        )
 
 
 def _named(padding: str, size: Size, kernel: Size, stride: int, dilation: int) -> tuple[int, int]:
     if not isinstance(kernel, int):
-        raise ShapeError(f"padding={padding!r} needs a kernel of known size, not {kernel}")
+        raise ShapeError(
+            f"padding={padding!r} with a window of symbolic size {kernel}",
+            rule="padding by name needs a window of known size",
+            fix="give the weight a fixed height and width",
+        )
     reach = dilation * (kernel - 1)
     match padding:
         case "valid":
@@ -81,14 +117,15 @@ def _named(padding: str, size: Size, kernel: Size, stride: int, dilation: int) -
                 raise ShapeError(
                     f'padding="same" with stride {stride} on a symbolic size {size}',
                     rule="with a stride, same padding depends on the size",
-                    fix="give the padding as numbers",
+                    fix="give the image a fixed height and width; keep the batch symbolic",
                 )
             total = max(0, (-(-size // stride) - 1) * stride + reach + 1 - size)
         case _:
+            near = nearest(padding.lower(), ("same", "valid", "full")) or "same"
             raise DTypeError(
                 f"padding={padding!r}",
                 rule='a padding by name is "same", "valid" or "full"',
-                fix='padding="same"',
+                fix=f'padding="{near}"',
             )
     return total // 2, total - total // 2
 
@@ -124,7 +161,7 @@ def window_size(
         reach = dilation * (int(kernel) - 1) + 1
         raise ShapeError(
             f"the window is {reach} long but the {what} is {size} with padding "
-            f"{before} and {after}: ({size} + {before} + {after} − {reach})/{stride} + 1 < 1",
+            f"{before} and {after}: ⌊({size} + {before} + {after} − {reach})/{stride}⌋ + 1 < 1",
             rule="a window, dilation included, fits into the padded image at least once",
             fix=f"use a smaller kernel or at least {-int(slack)} more padding",
         )
@@ -135,4 +172,4 @@ def window_size(
 
 
 def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, Integral) and not isinstance(value, bool)

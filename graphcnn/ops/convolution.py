@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
+from codegen.affine import Size
+from graphcnn.errors import DTypeError, described
 from graphcnn.op import FLOATS, Definition, Tensor, define, indices, op, require, require_dtype
+from graphcnn.reshaping import quotient
 from graphcnn.windows import padding_for, pair, window_size
 
 
@@ -25,27 +30,23 @@ def conv2d(
     horizontal), four values (top, bottom, left, right), "same", "valid" or "full".
     """
     require_dtype(FLOATS, x, weight, bias)
-    require(
-        len(x.shape) == 4 and len(weight.shape) == 4,
-        f"x has {len(x.shape)} axes and weight {len(weight.shape)}",
-        rule="x is N×C×H×W and weight is O×(C/groups)×Kh×Kw",
-        fix="add the missing axes with reshape",
-    )
+    _require_four_axes(x, weight, "O×(C/groups)×Kh×Kw")
     batch, channels, height, width = x.shape
     filters, depth, kh, kw = weight.shape
+    _require_groups(groups, {"channels of {x}": channels, "filters of {weight}": filters})
     require(
-        channels == depth * groups and filters % groups == 0,
-        f"x has {channels} channels, weight {filters}×{depth}×{kh}×{kw} with groups={groups} "
-        f"expects {depth * groups} and makes {filters}",
-        rule="weight.shape[1] · groups = x.shape[1], and groups divides weight.shape[0]",
-        fix=f"give weight the shape ({filters}, {channels}//groups, {kh}, {kw})",
+        channels == depth * groups,
+        f"{{x}} has {channels} channels ({described(x.shape)}) but {{weight}} expects "
+        f"{depth * groups} ({described(weight.shape)}, groups={groups})",
+        rule="x has weight.shape[1] · groups channels",
+        fix=f"give {{weight}} the shape ({filters}, {quotient(channels, groups)}, {kh}, {kw})",
     )
     if bias is not None:
         require(
             bias.shape == (filters,),
-            f"bias is {bias.shape}, but weight makes {filters} maps",
+            f"{{bias}} is {described(bias.shape)}, but {{weight}} makes {filters} maps",
             rule="bias holds one number per filter",
-            fix=f"give bias the shape ({filters},)",
+            fix=f"give {{bias}} the shape ({filters},)",
         )
     (s, t), (d, e) = pair(stride, "stride", 1), pair(dilation, "dilation", 1)
     top, bottom, left, right = padding_for(padding, (height, width), (kh, kw), (s, t), (d, e))
@@ -79,26 +80,23 @@ def conv_transpose2d(
     H' = s·(H − 1) + d·(Kh − 1) + 1 − p_top − p_bottom + output_padding.
     """
     require_dtype(FLOATS, x, weight, bias)
-    require(
-        len(x.shape) == 4 and len(weight.shape) == 4,
-        f"x has {len(x.shape)} axes and weight {len(weight.shape)}",
-        rule="x is N×C×H×W and weight is C×(O/groups)×Kh×Kw",
-        fix="add the missing axes with reshape",
-    )
+    _require_four_axes(x, weight, "C×(O/groups)×Kh×Kw")
     batch, channels, height, width = x.shape
     depth, maps, kh, kw = weight.shape
+    _require_groups(groups, {"channels of {x}": channels})
     require(
-        channels == depth and depth % groups == 0,
-        f"x has {channels} channels, weight {depth}×{maps}×{kh}×{kw} with groups={groups}",
-        rule="weight.shape[0] = x.shape[1], and groups divides it",
-        fix=f"give weight the shape ({channels}, {maps}, {kh}, {kw})",
+        channels == depth,
+        f"{{x}} has {channels} channels ({described(x.shape)}) but {{weight}} expects {depth} "
+        f"({described(weight.shape)})",
+        rule="x has weight.shape[0] channels",
+        fix=f"give {{weight}} the shape ({channels}, {maps}, {kh}, {kw})",
     )
     filters = maps * groups
     require(
         bias is None or bias.shape == (filters,),
-        f"bias does not fit the {filters} maps that weight makes",
+        f"{{bias}} is {described(bias.shape) if bias else ''}, but {{weight}} makes {filters} maps",
         rule="bias holds one number per map",
-        fix=f"give bias the shape ({filters},)",
+        fix=f"give {{bias}} the shape ({filters},)",
     )
     (s, t), (d, e) = pair(stride, "stride", 1), pair(dilation, "dilation", 1)
     more_h, more_w = pair(output_padding, "output_padding", 0)
@@ -113,3 +111,31 @@ def conv_transpose2d(
         y[n, q, h, w] = bias[q]
     y[n, o, s * i + d * u - top, t * j + e * v - left] += weight[a, k, u, v] * x[n, a, i, j]
     return y
+
+
+def _require_four_axes(x: Tensor, weight: Tensor, layout: str) -> None:
+    name, tensor = ("x", x) if len(x.shape) != 4 else ("weight", weight)
+    require(
+        len(tensor.shape) == 4,
+        f"{{{name}}} has {len(tensor.shape)} axes, {described(tensor.shape)}",
+        rule=f"x is N×C×H×W and weight is {layout}",
+        fix={
+            ("x", 2): "add axes for one image of one channel: {x}[None, None]",
+            ("x", 3): "add an axis for one channel: {x}[:, None]",
+        }.get((name, len(tensor.shape)), f"give {{{name}}} four axes with reshape"),
+    )
+
+
+def _require_groups(groups: Any, counts: Mapping[str, Size]) -> None:
+    """Refuse groups that do not part the channels evenly."""
+    if not isinstance(groups, Integral):
+        rule = "groups is a whole number"
+        raise DTypeError(f"groups={groups!r}", rule=rule, fix="groups=1 joins all channels")
+    require(int(groups) >= 1, f"groups={groups}", rule="groups is at least 1", fix="groups=1")
+    for what, count in counts.items():
+        require(
+            quotient(count, groups) is not None,
+            f"groups={groups} does not divide the {count} {what}",
+            rule="groups divides the channels of x and the filters of weight",
+            fix=f"make the {what} a multiple of {groups}, or take groups=1",
+        )

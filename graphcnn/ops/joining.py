@@ -53,7 +53,7 @@ def _parts(key: Any, x: Tensor) -> list[Any]:
     for part in parts:
         if not (part is None or part is Ellipsis or isinstance(part, slice) or _is_whole(part)):
             raise DTypeError(
-                f"x[{key!r}]",
+                f"{{x}}[{_shown(key)}]",
                 rule="an index is a whole number, a slice, ... or None; not an array or a node",
                 fix="to choose by a condition use where; to look up rows multiply by one_hot",
             )
@@ -61,13 +61,24 @@ def _parts(key: Any, x: Tensor) -> list[Any]:
     taken = sum(part is not None and part is not Ellipsis for part in parts)
     if len(dots) > 1 or taken > len(x.shape):
         raise ShapeError(
-            f"x[{key!r}] of {described(x.shape)}",
+            f"{{x}}[{_shown(key)}] of {described(x.shape)}",
             rule=f"at most {len(x.shape)} indices and one ...",
             fix="leave out indices at the end",
         )
     at = dots[0] if dots else len(parts)
     rest = [slice(None)] * (len(x.shape) - taken)
     return [*parts[:at], *rest, *parts[at + 1 :]]
+
+
+def _shown(key: Any) -> str:
+    """Give a key as it is written: `:, 1:-1, ...`."""
+    match key:
+        case tuple():
+            return ", ".join(map(_shown, key))
+        case slice():
+            ends = ["" if n is None else str(n) for n in (key.start, key.stop, key.step)]
+            return ":".join(ends if key.step is not None else ends[:2])
+    return "..." if key is Ellipsis else repr(key)
 
 
 def _is_whole(value: Any) -> bool:
@@ -87,6 +98,7 @@ def _place(part: Any, size: Size) -> Any:
 
 def _range(part: slice, size: Size) -> tuple[Any, int, Size]:
     """Give the first place, the step and the count of a slice."""
+    require(part.step != 0, f"[{_shown(part)}]", rule="a step is not zero", fix="leave it out")
     if isinstance(size, int):
         start, stop, step = part.indices(size)
         return sympy.Integer(start), step, len(range(start, stop, step))
@@ -95,7 +107,7 @@ def _range(part: slice, size: Size) -> tuple[Any, int, Size]:
         return sympy.S.Zero, 1, size
     if abs(step) != 1 or (step == -1 and (part.start, part.stop) != (None, None)):
         raise ShapeError(
-            f"{part} of an axis of symbolic size {size}",
+            f"[{_shown(part)}] of an axis of symbolic size {size}",
             rule="cells may be left out at its ends only, so that its size stays affine",
             fix="give the axis a fixed size",
         )
@@ -104,7 +116,7 @@ def _range(part: slice, size: Size) -> tuple[Any, int, Size]:
     start, stop = part.start or 0, part.stop
     if start < 0 or (stop is not None and stop >= 0):
         raise ShapeError(
-            f"{part} of an axis of symbolic size {size}",
+            f"[{_shown(part)}] of an axis of symbolic size {size}",
             rule="how many cells this leaves depends on the size",
             fix="give the axis a fixed size",
         )
@@ -157,9 +169,9 @@ def stack(tensors: tuple[Tensor, ...], axis: int = 0) -> Definition:
 def _first_of(tensors: tuple[Tensor, ...]) -> Tensor:
     if not isinstance(tensors, tuple) or not tensors:
         raise DTypeError(
-            "no tensors given one after another",
+            "there is nothing to join" if tensors == () else "one tensor is not several",
             rule="the tensors to join are given as a tuple or list",
-            fix="concatenate((x, y), axis=1)",
+            fix="give them in parentheses: concatenate((x, y), axis=1)",
         )
     for other in tensors:
         if other.dtype != tensors[0].dtype:

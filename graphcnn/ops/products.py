@@ -38,9 +38,10 @@ def matmul(x: Tensor, y: Tensor) -> Definition:
     turned = len(y.shape) == 2 and x.shape[-1] == y.shape[1]
     require(
         x.shape[-1] == depth,
-        f"x is {described(x.shape)} and y is {described(y.shape)}: {x.shape[-1]} is not {depth}",
+        f"{{x}} is {described(x.shape)} and {{y}} is {described(y.shape)}: "
+        f"{x.shape[-1]} is not {depth}",
         rule="the last axis of x is as long as the last but one of y",
-        fix="did you mean y.T?" if turned else "transpose or reshape one of them",
+        fix="did you mean {y}.T?" if turned else "transpose or reshape one of them",
     )
     shape = broadcast(x.shape[:-2], y.shape[:-2])
     batch = indices(" ".join(BATCH.split()[: len(shape)]))
@@ -69,16 +70,19 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Definition:
     outputs, inputs = weight.shape
     require(
         x.shape[-1] == inputs,
-        f"x has {x.shape[-1]} features ({described(x.shape)}) but weight expects {inputs} "
+        f"{{x}} has {x.shape[-1]} features ({described(x.shape)}) but {{weight}} expects {inputs} "
         f"({described(weight.shape)})",
         rule="the last axis of x is as long as the last axis of weight",
-        fix="did you mean weight.T?" if x.shape[-1] == outputs else "flatten x, or resize weight",
+        fix="did you mean {weight}.T?"
+        if x.shape[-1] == outputs
+        else f"flatten {{x}}, or give {{weight}} the shape ({outputs}, {x.shape[-1]})",
     )
     require(
         bias is None or bias.shape == (outputs,),
-        f"bias is {described(bias.shape) if bias else ''}, but weight makes {outputs} outputs",
+        f"{{bias}} is {described(bias.shape) if bias else ''}, but {{weight}} makes {outputs} "
+        "outputs",
         rule="bias holds one number per output",
-        fix=f"give bias the shape ({outputs},)",
+        fix=f"give {{bias}} the shape ({outputs},)",
     )
     batch = indices(" ".join("nijklmpqrst"[: len(x.shape) - 1]))
     o, c = indices("o c")

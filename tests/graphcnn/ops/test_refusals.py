@@ -59,7 +59,7 @@ SHAPES: dict[str, tuple[Callable[[], Node], str]] = {
 DTYPES: dict[str, tuple[Callable[[], Node], str]] = {
     "float labels": (lambda: g.softmax_cross_entropy(floats(8, 3), g.input("y", (8,))), "int32"),
     "integer image": (lambda: g.conv2d(whole(1, 1, 4, 4), ones(1, 1, 3, 3)), 'astype("float32")'),
-    "integer exp": (lambda: g.exp(whole(3)), "x holds int32"),
+    "integer exp": (lambda: g.exp(whole(3)), "k holds int32"),
     "integer division": (lambda: g.divide(whole(3), whole(3)), "float32 or float64"),
     "bool sum": (lambda: g.add(floats(3) > 0, floats(3) > 1), "bool"),
     "float condition": (lambda: g.where(floats(3), 1.0, 0.0), "condition"),
