@@ -97,7 +97,7 @@ def make_plan(program: Program, options: Options | None = None, entry: str = "ru
     for old, new in rewritten.updates:
         if memory.base.get(new) == old:
             names.alias(new, old)
-    nests = tuple(lower(kernel, names, memory.stored) for kernel in kernels)
+    nests = tuple(lower(kernel, names, memory) for kernel in kernels)
     unit = unit_text(rewritten, nests, memory, names, entry)
     return Plan(program, options, steps, rewritten, kernels, memory, nests, unit)
 

@@ -114,7 +114,7 @@ def freeze(expr: Any, dtype: Scalar, read: Read, letter: Letter) -> Expression:
                     "-", (Apply("cast", (up,), dtype), Apply("cast", (down,), dtype)), dtype
                 )
             case _ if type(e) in BY_SYMBOL:
-                return function(BY_SYMBOL[type(e)].c, [go(a) for a in e.args])
+                return function(BY_SYMBOL[type(e)].c, [cast(go(a)) for a in e.args])
         if e.is_number:
             return Number(float(e), dtype)
         raise NotationError(f"no C spelling for {type(e).__name__} in {e}; add it to scalar.py")

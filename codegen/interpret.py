@@ -153,7 +153,7 @@ def _combine(
             np.add.at(target, tuple(w[mask] for w in where), body[mask])
         case Reduce.MAX | Reduce.MIN:
             largest = statement.op is Reduce.MAX
-            worst = np.asarray(statement.op.identity(body.dtype.name), body.dtype)
+            worst = np.asarray(statement.op.identity(statement.compute_dtype), body.dtype)
             best = (np.maximum if largest else np.minimum).reduce(
                 flat(np.where(mask, body, worst)), axis=1, initial=worst
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ import sympy
 
 from codegen.affine import Index, Size, split
 from codegen.freeze import freeze, size_of, whole
+from codegen.memory import MemoryPlan
 from codegen.names import Names
 from codegen.nest import (
     Apply,
@@ -48,8 +50,9 @@ class Lowered:
     schedules: tuple[Schedule, ...]
 
 
-def lower(kernel: Kernel, names: Names, stored: frozenset[Tensor]) -> Lowered:
-    """Give the loop nest of a kernel; tensors not in `stored` live in registers only."""
+def lower(kernel: Kernel, names: Names, memory: MemoryPlan) -> Lowered:
+    """Give the loop nest of a kernel; tensors that are not stored live in registers only."""
+    stored = memory.stored
     names.restart()
     flat = _collapsed(kernel)
     writer = _Writer(names, {t.name for t in stored})
@@ -61,12 +64,14 @@ def lower(kernel: Kernel, names: Names, stored: frozenset[Tensor]) -> Lowered:
     for t in (*kernel.reads, *(t for t in kernel.made if t in stored)):
         if names.tensor(t) in mentioned:
             taken.setdefault(names.tensor(t), t)
+    shared = Counter(memory.home(t) for t in taken.values())  # a view beside what it shows
     arrays = tuple(
         Array(
             name,
             t.dtype,
             tuple(size_of(n, names.letter) for n in shapes[t.name].shape),
             name in written,
+            shared[memory.home(t)] > 1,
         )
         for name, t in taken.items()
     )
@@ -308,8 +313,10 @@ class _Writer:
         scratch = self.names.fresh("row")
         total = Element(scratch, (at,), dtype)
 
+        written = [g for g in _unguarded(head).guards if lane in split(g.expr)[1]]
+
         def across(nodes: list[Node]) -> Loop:
-            return Loop(letter(lane), low, high, tuple(nodes))
+            return self.bounded_loop(lane, size, written, nodes, low, high)
 
         tile = int(size) if whole_row else schedule.tile
         nodes: list[Node] = [Scratch(scratch, dtype, max(1, tile))]
@@ -485,6 +492,8 @@ class _Writer:
         letter = self.names.letter
         parts: list[Expression] = []
         for g in guards:
+            if g.size == 0:
+                return Number(0, "bool")  # compilers warn of `0 <= i && i < 0`
             at = whole(g.expr, letter)
             parts.append(Apply("<=", (ZERO, at), "bool"))
             parts.append(Apply("<", (at, size_of(g.size, letter)), "bool"))

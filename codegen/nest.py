@@ -115,12 +115,16 @@ Node = Loop | When | Let | Scratch | Store | Remark
 
 @dataclass(frozen=True)
 class Array:
-    """An array that a function is given: its name, type, extents, and whether it is written."""
+    """An array that a function is given: its name, type, extents, and whether it is written.
+
+    A `shared` array is only read, and another one that the function is given shows its memory.
+    """
 
     name: str
     dtype: DType
     shape: tuple[Expression, ...]
     written: bool
+    shared: bool = False
 
 
 @dataclass(frozen=True)

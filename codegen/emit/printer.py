@@ -44,6 +44,7 @@ _BINARY = {
 }  # fmt: skip
 _HELPERS = {"floor_div", "ceil_div"}
 _ATOM, _UNARY, _TERNARY = 20, 13, 2
+_COMPARISONS = (8, 9)
 
 
 class Printer:
@@ -83,6 +84,8 @@ class Printer:
                 symbol, level = _BINARY[op]
                 # `a - (b - c)` keeps its parentheses, and so does `a + (b + c)`: rounding.
                 left, right = self._inside(a, level), self._inside(b, level + 1)
+                if level in _COMPARISONS:  # compilers warn of `a < b == c`
+                    left, right = self._inside(a, 10), self._inside(b, 10)
                 if op == "or":  # compilers warn of `a && b || c`
                     left, right = self._inside(a, 5) if _is(a, "and") else left, self._inside(b, 5)
                 return f"{left} {symbol} {right}", level
@@ -178,11 +181,12 @@ def commented(text: str) -> str:
 def parameter_text(array: Array) -> str:
     """Declare an array parameter: `const float (*restrict x)[3][32]`."""
     const = "" if array.written else "const "
+    restrict = "" if array.shared else "restrict "
     kind = TYPES[array.dtype]
     if nested(array) and len(array.shape) > 1:
         inner = "".join(f"[{spell(n)}]" for n in array.shape[1:])
-        return f"{const}{kind} (*restrict {array.name}){inner}"
-    return f"{const}{kind} *restrict {array.name}"
+        return f"{const}{kind} (*{restrict}{array.name}){inner}"
+    return f"{const}{kind} *{restrict}{array.name}"
 
 
 def signature(function: Function, ending: str, storage: str = "") -> list[str]:

@@ -76,7 +76,10 @@ def _sides(statement: Statement, access: Access) -> Margins | None:
     """How far a read reaches outside its tensor, before and after each axis."""
     sides = []
     for m, size in zip(access.maps, access.tensor.shape, strict=True):
-        low, high = bounds(m, statement.sizes)
+        try:
+            low, high = bounds(m, statement.sizes)
+        except ValueError:  # a coefficient like N - 1, whose sign nobody knows
+            return None
         before, after = -low, sympy.expand(high - (sympy.sympify(size) - 1))
         if not (before.is_Integer and after.is_Integer):
             return None

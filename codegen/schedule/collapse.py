@@ -103,4 +103,5 @@ def _rewritten(statement: Statement, outer: Index, inner: Index, both: Index) ->
         maps=left.maps,
         body=statement.body.xreplace(rules),
         box=box,
+        extra=(),  # all of them provably hold, or there would be guards
     )

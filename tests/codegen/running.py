@@ -1,0 +1,156 @@
+"""Ways to run programs in C, many in one compilation, and the interpreter they must agree with."""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from codegen.affine import Dim
+from codegen.build import build, find_toolchain
+from codegen.compile import Executable, Options, Plan, make_plan
+from codegen.emit.unit import prelude
+from codegen.interpret import interpret
+from codegen.notation import Tensor
+from codegen.program import Program
+from codegen.sizes import evaluate
+
+Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
+
+COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
+POISON = 0xFF  # bytes of this value are NaN as floats, -1 as integers
+MARGIN = 64  # bytes kept behind the workspace to see whether anybody writes there
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program with arrays for its inputs and parameters, and the values of its dims."""
+
+    program: Program
+    arrays: Mapping[str, Array]
+    dims: Mapping[Dim, int]
+
+    def __str__(self) -> str:
+        dims = ", ".join(f"{d} = {n}" for d, n in self.dims.items())
+        return f"{self.program}\nwith {dims or 'no dims'}"
+
+
+def expected(case: Case, *, fast: bool = False) -> Arrays:
+    """Give the outputs and the parameters' next values, by the interpreter."""
+    made = interpret(case.program, case.arrays, case.dims, fast=fast)
+    outputs = {t.name: made[t.name] for t in case.program.outputs}
+    return outputs | {old.name: made[new.name] for old, new in case.program.updates}
+
+
+def compile_together(
+    plans: Sequence[Plan], profile: str = "release", compiler: str | None = None
+) -> list[Executable]:
+    """Give plans, whose entries differ, compiled as one C file: one compiler run for all of them.
+
+    Kernels are static functions that may share names, so each plan's are renamed by macros.
+    """
+    texts = [prelude()]
+    for plan in plans:
+        kernels = [low.function.name for low in plan.nests]
+        texts += [f"#define {kernel} {plan.unit.entry}_{kernel}" for kernel in kernels]
+        texts.append(plan.unit.text.replace(prelude(), ""))
+        texts += [f"#undef {kernel}" for kernel in kernels]
+    library = build(
+        {"together": "\n".join(texts)},
+        "".join(plan.unit.declarations for plan in plans),
+        profile=profile,
+        toolchain=find_toolchain(compiler) if compiler else None,
+    )
+    entries = [plan.unit.entry for plan in plans]
+    return [
+        Executable(p, library, getattr(library.lib, e), getattr(library.lib, f"{e}_workspace"))
+        for p, e in zip(plans, entries, strict=True)
+    ]
+
+
+def make_plans(cases: Iterable[Case], options: Options | None = None) -> list[Plan]:
+    return [make_plan(c.program, options, f"run{k}") for k, c in enumerate(cases)]
+
+
+def poisoned(shape: Sequence[int], dtype: str) -> Array:
+    """Give an array in which every byte not written shows."""
+    array = np.empty(shape, dtype)
+    array.view(np.uint8).reshape(-1)[:] = POISON if dtype != "bool" else 1
+    return array
+
+
+def shape_of(tensor: Tensor, dims: Mapping[Dim, int]) -> tuple[int, ...]:
+    return tuple(evaluate(n, dims) for n in tensor.shape)
+
+
+def run_c(executable: Executable, case: Case) -> Arrays:
+    """Give outputs and updated parameters; outputs and workspace start out as poison.
+
+    Every array has exactly its size, and what lies behind the workspace must stay as it was.
+    """
+    program = case.program
+    given = {t.name: np.ascontiguousarray(case.arrays[t.name]).copy() for t in program.inputs}
+    given |= {t.name: case.arrays[t.name].copy() for t in program.parameters}
+    for t in program.outputs:
+        if t.name not in given:
+            given[t.name] = np.ascontiguousarray(poisoned((*shape_of(t, case.dims), 1), t.dtype))
+    held = [given[t.name] for t in executable.plan.unit.arrays]
+    ffi = executable.library.ffi
+    sizes = [case.dims[d] for d in program.dims]
+    count = executable.workspace_bytes(sizes)
+    assert count == executable.plan.memory.workspace(case.dims)
+    room = np.full(count + MARGIN + 64, POISON, np.uint8)
+    start = -room.ctypes.data % 64
+    workspace = room[start : start + count + MARGIN]
+    pointers = ffi.new("void *[]", [ffi.from_buffer(a) for a in held] or 1)
+    executable.entry(pointers, ffi.from_buffer(workspace), executable.dims(sizes))
+    assert (workspace[count:] == POISON).all(), "written behind the workspace"
+    for t in program.inputs:
+        assert given[t.name].tobytes() == case.arrays[t.name].tobytes(), f"{t.name} was written"
+    wanted = {t.name: t for t in (*program.outputs, *(old for old, _ in program.updates))}
+    return {n: given[n].reshape(shape_of(t, case.dims)) for n, t in wanted.items()}
+
+
+def differences(
+    found: Mapping[str, Array], wanted: Mapping[str, Array], tolerance: float = 0
+) -> Iterator[str]:
+    """Say where two results differ; a tolerance is relative to the largest value of the array."""
+    assert found.keys() == wanted.keys()
+    for name, array in wanted.items():
+        other = found[name]
+        if array.size == 0 or array.dtype.kind != "f" or tolerance == 0:
+            same = np.array_equal(other, array, equal_nan=array.dtype.kind == "f")
+        else:
+            finite = np.where(np.isfinite(array), abs(array), 0)
+            atol = tolerance * max(1.0, float(finite.max()))
+            same = np.allclose(other, array, rtol=tolerance, atol=atol, equal_nan=True)
+        if not same:
+            yield f"{name}: found\n{other}\nwanted\n{array}"
+
+
+def assert_agree(
+    cases: Sequence[Case],
+    options: Options | None = None,
+    *,
+    profile: str = "release",
+    compiler: str | None = None,
+    tolerance: float = 0,
+) -> None:
+    """Hold C equal to the interpreter on many programs; show the first that differs."""
+    plans = make_plans(cases, options)
+    executables = compile_together(plans, profile, compiler)
+    for case, plan, executable in zip(cases, plans, executables, strict=True):
+        wanted = expected(case)
+        for difference in differences(run_c(executable, case), wanted, tolerance):
+            stages = "\n\n".join(f"-- {n} --\n{t}" for n, t in plan.stages.items() if n != "c")
+            code = plan.unit.text.replace(prelude(), "")
+            raise AssertionError(f"{case}\n\n{difference}\n\n{stages}\n\n-- c --\n{code}")
+
+
+def in_child() -> bool:
+    """Whether this process was started to run sanitized libraries."""
+    return "GRAPHCNN_SANITIZED" in os.environ
