@@ -108,7 +108,7 @@ def wrong_names(
 ) -> CallError:
     """Say which inputs are unknown, missing, or given without a name."""
     names = [n.name for n in nodes]
-    kinds = [f"{n.name}: {n.dtype}[{', '.join(map(str, n.shape))}]" for n in nodes]
+    kinds = [f"{n.name}: {n.kind}" for n in nodes]
     rule = f"the inputs are {'; '.join(kinds)}" if names else "this graph has no inputs"
     unknown = [n for n in given if n not in names]
     missing = [n for n in names if n not in given]

@@ -59,6 +59,6 @@ def reduced_axes(axis: Any, shape: Sequence[Size]) -> tuple[int, ...]:
         raise ShapeError(
             f"axis={axis!r} names axis {twice} of {described(shape)} twice",
             rule="an axis is reduced once",
-            fix=f"axis={tuple(sorted(set(chosen)))}",
+            fix=f"axis={', '.join(map(str, sorted(set(chosen))))}",
         )
     return tuple(sorted(chosen))

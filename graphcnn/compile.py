@@ -24,7 +24,6 @@ from graphcnn.errors import (
     DTypeError,
     GraphError,
     ShapeError,
-    described,
     nearest,
     user_origin,
 )
@@ -128,8 +127,7 @@ def _changes(updates: Any) -> list[tuple[Node, Node]]:
             )
         if old.shape != new.shape:
             raise ShapeError(
-                f"parameter {old.name!r} ({old.origin}) is {described(old.shape)}, its next value "
-                f"{described(new.shape)}",
+                f"parameter {old.name!r} ({old.origin}) is {old.kind}, its next value {new.kind}",
                 rule="a parameter keeps its shape",
                 fix="reshape the next value, or reduce the axes that it has too many",
             )
@@ -340,5 +338,5 @@ def _choices(lowered: Lowered) -> list[tuple[int, Size]]:
                 try:
                     require_classes(label, label.value, classes)
                 except CallError as error:
-                    raise error.at(node.name or node.op, node.origin) from None
+                    raise error.at(node.called, node.origin) from None
     return list(found)

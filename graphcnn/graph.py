@@ -118,12 +118,22 @@ class Node:
         try:
             return OPERATORS["astype"](self, _dtype(dtype))
         except GraphError as error:
-            raise error.at("astype", origin, f"x is {self!r}") from None
+            raise error.at("astype", origin, f"{self!r}") from None
 
     @property
     def T(self) -> Node:  # noqa: N802 (NumPy's name)
         """The axes in reverse order."""
         return OPERATORS["transpose"](self)
+
+    @property
+    def kind(self) -> str:
+        """Dtype and shape as prints show them: `float32[N, 3]`."""
+        return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
+
+    @property
+    def called(self) -> str:
+        """Op and name as errors give them: `conv2d 'conv1'`."""
+        return f"{self.op} {self.name!r}" if self.name else self.op
 
     @property
     def ndim(self) -> int:
@@ -170,7 +180,7 @@ class Node:
     def __bool__(self) -> bool:
         raise self._refusal(
             "a node is neither true nor false",
-            "where(condition, a, b), maximum, minimum, and & | ~ between comparisons",
+            "use where(condition, a, b), maximum, minimum, and & | ~ between comparisons",
         )
 
     def __iter__(self) -> Any:
@@ -189,13 +199,13 @@ class Node:
         made = f", made at {self.origin}" if self.origin else ""
         return DTypeError(
             problem, rule="a graph is static: its nodes have values only when it runs", fix=fix
-        ).at(f"{self.op} {self.name!r}" if self.name else self.op, user_origin(), f"{self!r}{made}")
+        ).at(self.called, user_origin(), f"{self!r}{made}")
 
     def __repr__(self) -> str:
         args = ", ".join(i.name or i.op for i in self.inputs)
         called = f"{self.op}({args})" if self.inputs else self.op
         named = f"{self.name} = {called}" if self.name else called
-        return f"<{named} {self.dtype}[{', '.join(map(str, self.shape))}]>"
+        return f"<{named} {self.kind}>"
 
 
 _RUN = "run the graph to get an array: compile(node)(x=...)"
@@ -567,7 +577,7 @@ class Graph:
             rows.append(
                 (
                     self.names[node],
-                    f"{node.dtype}[{', '.join(map(str, node.shape))}]",
+                    node.kind,
                     call if node.fragment else node.op,
                     str(node.origin or ""),
                 )

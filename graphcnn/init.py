@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from graphcnn.errors import ShapeError, user_origin
+
 Array = npt.NDArray[Any]
 Seed = int | np.random.Generator
 
@@ -60,7 +62,11 @@ def fans(shape: Sequence[int]) -> tuple[int, int]:
     (75, 150)
     """
     if len(shape) < 2:
-        raise ValueError(f"fans of {tuple(shape)}: a weight has at least two axes, O×I")
+        raise ShapeError(
+            f"a weight of shape {tuple(shape)}",
+            rule="fan-in and fan-out need at least two axes, O×I",
+            fix="for a bias use zeros(n)",
+        ).at("initial values", user_origin())
     window = math.prod(shape[2:])
     return max(1, shape[1] * window), max(1, shape[0] * window)
 

@@ -188,8 +188,8 @@ def _shown(operands: list[tuple[str, Any]]) -> str:
         match value:
             case Node():
                 called = value.name or (f"{value.op}(…)" if value.inputs else value.op)
-                kind = f"{value.dtype}[{', '.join(map(str, value.shape))}]"
-                parts.append(f"{name}: {kind}" if called == name else f"{name} is {called}: {kind}")
+                shown = name if called == name else f"{name} is {called}"
+                parts.append(f"{shown}: {value.kind}")
             case np.ndarray():
                 parts.append(f"{name} is an array: {value.dtype}{[*value.shape]}")
             case _:

@@ -44,7 +44,7 @@ def conv2d(
     if bias is not None:
         require(
             bias.shape == (filters,),
-            f"{{bias}} is {described(bias.shape)}, but {{weight}} makes {filters} maps",
+            f"{{bias}} has shape {bias.shape}, but {{weight}} makes {filters} maps",
             rule="bias holds one number per filter",
             fix=f"give {{bias}} the shape ({filters},)",
         )
@@ -94,7 +94,7 @@ def conv_transpose2d(
     filters = maps * groups
     require(
         bias is None or bias.shape == (filters,),
-        f"{{bias}} is {described(bias.shape) if bias else ''}, but {{weight}} makes {filters} maps",
+        f"{{bias}} has shape {bias.shape if bias else ''}, but {{weight}} makes {filters} maps",
         rule="bias holds one number per map",
         fix=f"give {{bias}} the shape ({filters},)",
     )

@@ -79,8 +79,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Definition:
     )
     require(
         bias is None or bias.shape == (outputs,),
-        f"{{bias}} is {described(bias.shape) if bias else ''}, but {{weight}} makes {outputs} "
-        "outputs",
+        f"{{bias}} has shape {bias.shape if bias else ''}, but {{weight}} makes {outputs} outputs",
         rule="bias holds one number per output",
         fix=f"give {{bias}} the shape ({outputs},)",
     )
