@@ -11,6 +11,7 @@ import sympy
 
 from codegen.affine import Index, Size, split
 from codegen.freeze import freeze, size_of, whole
+from codegen.lower_tile import tiled
 from codegen.memory import MemoryPlan
 from codegen.names import Names
 from codegen.nest import (
@@ -36,6 +37,7 @@ from codegen.rewrite.maps import injective
 from codegen.schedule.collapse import collapse
 from codegen.schedule.fuse import Kernel, Stage
 from codegen.schedule.order import LANES, Schedule, choose_schedule, far_first
+from codegen.schedule.tile import Tile, choose_tile
 
 ZERO = Number(0, "int64")
 
@@ -47,7 +49,7 @@ class Lowered:
     function: Function
     tensors: tuple[Tensor, ...]
     kernel: Kernel
-    schedules: tuple[Schedule, ...]
+    schedules: tuple[Schedule | Tile, ...]
 
 
 def lower(kernel: Kernel, names: Names, memory: MemoryPlan) -> Lowered:
@@ -103,7 +105,7 @@ class _Writer:
         self.names = names
         self.stored = stored
         self.local: dict[Tensor, Name | Element] = {}
-        self.schedules: list[Schedule] = []
+        self.schedules: list[Schedule | Tile] = []
 
     # -- a kernel ---------------------------------------------------------------------------
 
@@ -237,6 +239,17 @@ class _Writer:
     ) -> list[Node]:
         """Give the loops of a reduction with its accumulator in registers."""
         head = statements[0]
+        tile = choose_tile(head) if len(statements) == 1 else None
+        if tile is not None:
+            self.schedules[-1] = tile
+
+            def begin(value: Expression) -> list[Node]:
+                if start is not None:
+                    value = Apply("+", (self.guarded(start), value), head.target.dtype)
+                done: list[Node] = finish(value)
+                return done
+
+            return self.loops(tile.outer, _unguarded(head), tiled(self, head, tile, begin))
         if schedule.lane is None:
             inside = self.scalar(statements, finish, start)
         elif schedule.lane in head.parallel:

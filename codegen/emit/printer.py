@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from codegen.nest import (
     Node,
     Number,
     Remark,
+    Scalar,
     Scratch,
     Store,
     When,
@@ -64,14 +66,17 @@ class Printer:
                 return text, _UNARY if text.startswith("-") else _ATOM
             case Name(name):
                 return name, _ATOM
-            case Element():
-                return self.element(e), _ATOM
+            case Element(_, _, dtype):
+                return self.element(e), _UNARY if str(dtype).endswith("@") else _ATOM
             case Apply("neg", (a,)):
                 return f"-{self._inside(a, _UNARY + 1)}", _UNARY
             case Apply("not", (a,)):
                 return f"!{self._inside(a, _UNARY)}", _UNARY
+            case Apply("cast", (a,), "int32") if a.dtype == "bool":
+                # Compilers know the range of a cast bool, and warn where it decides `x >= 0`.
+                return f"{self._inside(a, 3)} ? 1 : 0", _TERNARY
             case Apply("cast", (a,), dtype):
-                return f"({TYPES[str(dtype)]}){self._inside(a, _UNARY)}", _UNARY
+                return f"({c_type(dtype)}){self._inside(a, _UNARY)}", _UNARY
             case Apply("isnan", (a,)) if a.dtype not in FLOATS:
                 return "false", _ATOM
             case Apply("isnan", (a,)):
@@ -100,6 +105,9 @@ class Printer:
 
     def element(self, e: Element) -> str:
         """Give an array element: `x[n][c][i + u]`, or one flat subscript where C needs it."""
+        if str(e.dtype).endswith("@"):  # a vector that starts at an element
+            kind = str(e.dtype).removesuffix("@")
+            return f"*({kind} *)&{self.element(replace(e, dtype=kind.partition('x')[0]))}"
         array = self.arrays.get(e.array)
         if array is None:  # a local array
             return f"{e.array}[{self.expression(e.at[0])}]"
@@ -131,9 +139,9 @@ class Printer:
                 yield f"{pad}}}"
             case Let(name, dtype, value, fixed):
                 const = "const " if fixed else ""
-                yield f"{pad}{const}{TYPES[str(dtype)]} {name} = {self.expression(value)};"
+                yield f"{pad}{const}{c_type(dtype)} {name} = {self.expression(value)};"
             case Scratch(name, dtype, size):
-                yield f"{pad}{TYPES[str(dtype)]} {name}[{size}];"
+                yield f"{pad}{c_type(dtype)} {name}[{size}];"
             case Store(place, value, op):
                 yield f"{pad}{self.expression(place)} {op} {self.expression(value)};"
             case Remark(text):
@@ -150,6 +158,11 @@ def _is(e: Expression, op: str) -> bool:
     return isinstance(e, Apply) and e.op == op
 
 
+def c_type(dtype: Scalar) -> str:
+    """Give the C type of a dtype; vector types go by their own names."""
+    return TYPES.get(str(dtype), str(dtype))
+
+
 def literal(value: float, dtype: str) -> str:
     """Give a number as C, the shortest text that reads back as the same value.
 
@@ -158,6 +171,8 @@ def literal(value: float, dtype: str) -> str:
     """
     if dtype in ("int32", "int64", "bool"):
         return str(int(value))
+    if "x" in dtype:  # a vector: only zero is ever needed
+        return f"({dtype}){{0}}"
     if value != value:
         return "NAN"
     if value in (float("inf"), float("-inf")):

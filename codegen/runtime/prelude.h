@@ -3,16 +3,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Not every program needs every function below, and a compiler need not mention it. */
+#if defined(__GNUC__)
+#define UNUSED __attribute__((unused))
+#else
+#define UNUSED
+#endif
+
 /* The smaller and the larger of two sizes. */
-static inline int64_t imin(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t imax(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline UNUSED int64_t imin(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline UNUSED int64_t imax(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* Division rounded down and up, for a positive divisor. */
-static inline int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
-static inline int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b > 0); }
+static inline UNUSED int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+static inline UNUSED int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b > 0); }
+
+/* Vectors of 2 to 16 numbers, at any address: the compiler spells them as the machine can. */
+#define VECTOR(type, name, bytes) \
+    typedef type name __attribute__((vector_size(bytes), aligned(sizeof(type)), may_alias))
+VECTOR(float, float32x2, 8);
+VECTOR(float, float32x4, 16);
+VECTOR(float, float32x8, 32);
+VECTOR(float, float32x16, 64);
+VECTOR(double, float64x2, 16);
+VECTOR(double, float64x4, 32);
+VECTOR(double, float64x8, 64);
 
 /* The sum of n numbers, n a power of two, always in the same order: halves onto halves. */
-static inline float sum_lanesf(float *x, int64_t n) {
+static inline UNUSED float sum_lanesf(float *x, int64_t n) {
     for (int64_t half = n / 2; half > 0; half /= 2) {
         for (int64_t k = 0; k < half; ++k) {
             x[k] += x[k + half];
@@ -20,7 +38,7 @@ static inline float sum_lanesf(float *x, int64_t n) {
     }
     return x[0];
 }
-static inline double sum_lanes(double *x, int64_t n) {
+static inline UNUSED double sum_lanes(double *x, int64_t n) {
     for (int64_t half = n / 2; half > 0; half /= 2) {
         for (int64_t k = 0; k < half; ++k) {
             x[k] += x[k + half];
@@ -34,25 +52,25 @@ static inline double sum_lanes(double *x, int64_t n) {
 #if defined(__SSE2__)
 #include <xmmintrin.h>
 typedef unsigned int float_mode;
-static inline float_mode flush_denormals(void) {
+static inline UNUSED float_mode flush_denormals(void) {
     const float_mode before = _mm_getcsr();
     _mm_setcsr(before | 0x8040u);
     return before;
 }
-static inline void restore_mode(float_mode before) { _mm_setcsr(before); }
+static inline UNUSED void restore_mode(float_mode before) { _mm_setcsr(before); }
 #elif defined(__aarch64__)
 typedef uint64_t float_mode;
-static inline float_mode flush_denormals(void) {
+static inline UNUSED float_mode flush_denormals(void) {
     float_mode before;
     __asm__ volatile("mrs %0, fpcr" : "=r"(before));
     __asm__ volatile("msr fpcr, %0" : : "r"(before | (UINT64_C(1) << 24)));
     return before;
 }
-static inline void restore_mode(float_mode before) {
+static inline UNUSED void restore_mode(float_mode before) {
     __asm__ volatile("msr fpcr, %0" : : "r"(before));
 }
 #else
 typedef int float_mode;
-static inline float_mode flush_denormals(void) { return 0; }
-static inline void restore_mode(float_mode before) { (void)before; }
+static inline UNUSED float_mode flush_denormals(void) { return 0; }
+static inline UNUSED void restore_mode(float_mode before) { (void)before; }
 #endif

@@ -1,0 +1,194 @@
+"""The loops of a register tile: accumulators in vectors over the whole reduction."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import sympy
+
+from codegen.affine import Index
+from codegen.freeze import whole
+from codegen.names import Names
+from codegen.nest import Apply, Element, Expression, Let, Loop, Name, Node, Number, Scratch, Store
+from codegen.notation import Access, Statement
+from codegen.schedule.tile import Segment, Tile
+
+ZERO = Number(0, "int64")
+Finish = Callable[[Expression], list[Node]]
+
+
+class Writer(Protocol):
+    """What the loops of a tile need of the writer of the kernel around them."""
+
+    names: Names
+
+    def loops(self, order: Any, s: Statement, leaf: list[Node]) -> list[Node]:
+        """Give nested loops around a leaf."""
+
+
+def tiled(writer: Writer, s: Statement, tile: Tile, finish: Finish) -> list[Node]:
+    """Give the nests of a tile: one for each combination of segments of rows and lanes."""
+    nodes: list[Node] = []
+    rows = [[(i, seg) for seg in segments] for i, segments in tile.rows]
+    parallel = tile.lane in s.parallel
+    lanes = tile.lanes if parallel else (None,)
+    for lane, *blocks in itertools.product(lanes, *rows):
+        build = _Block(writer, s, tile, dict(blocks), lane)
+        nodes += build.nest(finish)
+    return nodes
+
+
+class _Block:
+    """One combination of segments: `rows` and, for a parallel lane, `lane` say which."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        s: Statement,
+        tile: Tile,
+        rows: dict[Index, Segment],
+        lane: Segment | None,
+    ) -> None:
+        self.writer, self.s, self.tile, self.rows, self.lane = writer, s, tile, rows, lane
+        self.names = writer.names
+        self.kind = s.target.dtype
+        self.widest = 64 // (4 if self.kind == "float32" else 8)
+        self.starts = {i: Name(self.names.fresh(f"{self.letter(i)}_start")) for i in rows}
+        self.steps = {i: Name(self.names.fresh(f"{self.letter(i)}_row")) for i in rows}
+
+    def letter(self, symbol: Any) -> str:
+        return self.names.letter(symbol)
+
+    # -- pieces -----------------------------------------------------------------------------
+
+    def each_row(self, body: list[Node]) -> list[Node]:
+        """Run a body for every row of the block, the row indices set."""
+        for i in reversed(self.rows):
+            at = Let(self.letter(i), "int64", Apply("+", (self.starts[i], self.steps[i]), "int64"))
+            stop = Number(self.rows[i].block, "int64")
+            body = [Loop(self.steps[i].name, (ZERO,), (stop,), (at, *body))]
+        return body
+
+    def place(self, more: Expression | None = None, count: int = 1) -> Expression:
+        """The accumulator of the row: rows in mixed radix, then the vector."""
+        at: Expression | None = None
+        for i, segment in self.rows.items():
+            step: Expression = self.steps[i]
+            if at is not None:
+                at = Apply("*", (at, Number(segment.block, "int64")), "int64")
+                step = Apply("+", (at, step), "int64")
+            at = step
+        if more is not None:
+            if at is None:
+                return more
+            at = Apply("+", (Apply("*", (at, Number(count, "int64")), "int64"), more), "int64")
+        return at if at is not None else ZERO
+
+    def count(self) -> int:
+        return math.prod(segment.block for segment in self.rows.values())
+
+    def product(self, vector: str, shift: Expression | None) -> Expression:
+        """The product of the operands: vectors where the lane moves them, else numbers."""
+        total: Expression | None = None
+        scale = sympy.S.One
+        for part in sympy.Mul.make_args(self.s.body):
+            if not isinstance(part, Access):
+                scale *= part
+                continue
+            at = [whole(m, self.letter) for m in part.maps]
+            moving = [k for k, m in enumerate(part.maps) if self.tile.lane in m.free_symbols]
+            if shift is not None:
+                for k in moving:
+                    at[k] = Apply("+", (at[k], shift), "int64")
+            kind = f"{vector}@" if moving and "x" in vector else self.kind
+            read = Element(self.names.tensor(part.tensor), tuple(at), kind)
+            total = read if total is None else Apply("*", (total, read), vector)
+        assert total is not None
+        if scale != 1:
+            total = Apply("*", (total, Number(float(scale), self.kind)), vector)
+        return total
+
+    def nest(self, finish: Finish) -> list[Node]:
+        """Give the loops over the blocks of rows and, inside, the tile."""
+        body = self.across(finish) if self.lane is not None else self.partial(finish)
+        for i, segment in reversed(self.rows.items()):
+            low, high = Number(segment.start, "int64"), Number(segment.stop, "int64")
+            body = [Loop(self.starts[i].name, (low,), (high,), tuple(body), segment.block)]
+        return body
+
+    # -- lanes over a parallel index ----------------------------------------------------------
+
+    def across(self, finish: Finish) -> list[Node]:
+        assert self.lane is not None
+        letter = self.letter(self.tile.lane)
+        width = min(self.lane.block, self.widest)
+        vectors = self.lane.block // width
+        vector = f"{self.kind}x{width}"
+        acc, edge = self.names.fresh("acc"), self.names.fresh("tile")
+        m = Name(self.names.fresh("m"))
+        some = Number(vectors, "int64")
+        shift = Apply("*", (m, Number(width, "int64")), "int64") if vectors > 1 else None
+        cell = Element(acc, (self.place(m if vectors > 1 else None, vectors),), vector)
+
+        def each(body: list[Node]) -> list[Node]:
+            inner = [Loop(m.name, (ZERO,), (some,), tuple(body))] if vectors > 1 else body
+            return self.each_row(inner)
+
+        clear = each([Store(cell, Number(0, vector))])
+        add = each([Store(cell, self.product(vector, shift), "+=")])
+        out = Apply("*", (self.place(), Number(self.lane.block, "int64")), "int64")
+        offset: Expression = Apply("+", (out, shift), "int64") if shift else out
+        spill = each([Store(Element(edge, (offset,), f"{vector}@"), cell)])
+        slot = Name(self.names.fresh("lane"))
+        value = Element(edge, (Apply("+", (out, slot), "int64"),), self.kind)
+        origin = Name(self.names.fresh(f"{letter}_start"))
+        at = Let(letter, "int64", Apply("+", (origin, slot), "int64"))
+        block = Number(self.lane.block, "int64")
+        store = self.each_row([Loop(slot.name, (ZERO,), (block,), (at, *finish(value)))])
+        body: list[Node] = [
+            Let(letter, "int64", origin),
+            Scratch(acc, vector, self.count() * vectors),
+            *clear,
+            *self.writer.loops(self.tile.reduced, self.s, add),
+            Scratch(edge, self.kind, self.count() * self.lane.block),
+            *spill,
+        ]
+        low, high = Number(self.lane.start, "int64"), Number(self.lane.stop, "int64")
+        return [Loop(origin.name, (low,), (high,), (*body, *store), self.lane.block)]
+
+    # -- lanes over a reduced index -----------------------------------------------------------
+
+    def partial(self, finish: Finish) -> list[Node]:
+        letter = self.letter(self.tile.lane)
+        total = self.names.fresh("sums")
+        nodes: list[Node] = []
+        inner: list[Node] = []
+        close: list[Node] = []
+        place = self.place()
+        for segment in self.tile.lanes:
+            vector = f"{self.kind}x{segment.block}" if segment.block > 1 else self.kind
+            acc = self.names.fresh("acc")
+            cell = Element(acc, (place,), vector)
+            nodes += [Scratch(acc, vector, self.count())]
+            nodes += self.each_row([Store(cell, Number(0, vector))])
+            low, high = Number(segment.start, "int64"), Number(segment.stop, "int64")
+            add = self.each_row([Store(cell, self.product(vector, None), "+=")])
+            inner.append(Loop(letter, (low,), (high,), tuple(add), segment.block))
+            width = Number(segment.block, "int64")
+            summed: Expression = cell
+            if segment.block > 1:
+                edge = self.names.fresh("lanes")
+                close.append(Scratch(edge, self.kind, segment.block))
+                close.append(Store(Element(edge, (ZERO,), f"{vector}@"), cell))
+                summed = Apply("sum_lanes", (Name(edge, self.kind), width), self.kind)
+            close.append(Store(Element(total, (place,), self.kind), summed, "+="))
+        nodes += self.writer.loops(self.tile.reduced, self.s, inner)
+        nodes.append(Scratch(total, self.kind, self.count()))
+        zero = Store(Element(total, (place,), self.kind), Number(0, self.kind))
+        value = Element(total, (place,), self.kind)
+        nodes += self.each_row([zero, *close])
+        nodes += self.each_row(finish(value))
+        return nodes
