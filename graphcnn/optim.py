@@ -6,6 +6,7 @@ The state (momenta, running squares, the step count) is held by parameters of it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Literal
@@ -127,12 +128,17 @@ def adam(
         m, v = _state(w, "mean"), _state(w, "mean_square")
         m_next = _next(m, first * m + (1 - first) * g)
         v_next = _next(v, second * v + (1 - second) * g * g)
-        unbiased = m_next / (1 - first**t_next)
-        scale = sqrt(v_next / (1 - second**t_next)) + eps
+        unbiased = m_next / _reached(first, t_next)
+        scale = sqrt(v_next / _reached(second, t_next)) + eps
         return (m, m_next), (v, v_next), (w, _next(w, w - lr * unbiased / scale))
 
     made = _each(loss, parameters, weight_decay, rule)
     return (*made, *counters.values())
+
+
+def _reached(beta: float, t: Node) -> Number:
+    """Give 1 − βᵗ, how much of a mean is there at step t, without the cancellation in float32."""
+    return -OPERATORS["expm1"](math.log(beta) * t) if beta else 1.0
 
 
 def _each(
