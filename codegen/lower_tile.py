@@ -62,6 +62,10 @@ class _Block:
     def letter(self, symbol: Any) -> str:
         return self.names.letter(symbol)
 
+    def vector(self, width: int) -> str:
+        """The type of so many numbers side by side."""
+        return f"{self.kind}x{width}" if width > 1 else self.kind
+
     # -- pieces -----------------------------------------------------------------------------
 
     def each_row(self, body: list[Node]) -> list[Node]:
@@ -103,7 +107,7 @@ class _Block:
             if shift is not None:
                 for k in moving:
                     at[k] = Apply("+", (at[k], shift), "int64")
-            kind = f"{vector}@" if moving and "x" in vector else self.kind
+            kind = _in_memory(vector) if moving else self.kind
             read = Element(self.names.tensor(part.tensor), tuple(at), kind)
             total = read if total is None else Apply("*", (total, read), vector)
         assert total is not None
@@ -126,7 +130,7 @@ class _Block:
         letter = self.letter(self.tile.lane)
         width = min(self.lane.block, self.widest)
         vectors = self.lane.block // width
-        vector = f"{self.kind}x{width}"
+        vector = self.vector(width)
         acc, edge = self.names.fresh("acc"), self.names.fresh("tile")
         m = Name(self.names.fresh("m"))
         some = Number(vectors, "int64")
@@ -141,7 +145,7 @@ class _Block:
         add = each([Store(cell, self.product(vector, shift), "+=")])
         out = Apply("*", (self.place(), Number(self.lane.block, "int64")), "int64")
         offset: Expression = Apply("+", (out, shift), "int64") if shift else out
-        spill = each([Store(Element(edge, (offset,), f"{vector}@"), cell)])
+        spill = each([Store(Element(edge, (offset,), _in_memory(vector)), cell)])
         slot = Name(self.names.fresh("lane"))
         value = Element(edge, (Apply("+", (out, slot), "int64"),), self.kind)
         origin = Name(self.names.fresh(f"{letter}_start"))
@@ -169,7 +173,7 @@ class _Block:
         close: list[Node] = []
         place = self.place()
         for segment in self.tile.lanes:
-            vector = f"{self.kind}x{segment.block}" if segment.block > 1 else self.kind
+            vector = self.vector(segment.block)
             acc = self.names.fresh("acc")
             cell = Element(acc, (place,), vector)
             nodes += [Scratch(acc, vector, self.count())]
@@ -182,7 +186,7 @@ class _Block:
             if segment.block > 1:
                 edge = self.names.fresh("lanes")
                 close.append(Scratch(edge, self.kind, segment.block))
-                close.append(Store(Element(edge, (ZERO,), f"{vector}@"), cell))
+                close.append(Store(Element(edge, (ZERO,), _in_memory(vector)), cell))
                 summed = Apply("sum_lanes", (Name(edge, self.kind), width), self.kind)
             close.append(Store(Element(total, (place,), self.kind), summed, "+="))
         nodes += self.writer.loops(self.tile.reduced, self.s, inner)
@@ -192,3 +196,8 @@ class _Block:
         nodes += self.each_row([zero, *close])
         nodes += self.each_row(finish(value))
         return nodes
+
+
+def _in_memory(vector: str) -> str:
+    """The type of a vector that starts at an element of an array of numbers."""
+    return f"{vector}@" if "x" in vector else vector
