@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from codegen.affine import Dim, Size
+from codegen.sizes import evaluate
 from graphcnn.errors import CallError, DTypeError, GraphError, described, nearest
 from graphcnn.graph import Node
 
@@ -121,6 +122,20 @@ def wrong_names(
     near = nearest(unknown[0], missing or names)
     fix = f"did you mean {near!r}?" if near else "leave it out"
     return CallError(f"there is no input {unknown[0]!r}", rule=rule, fix=fix)
+
+
+def require_sizes(nodes: Iterable[Node], dims: Mapping[Dim, int]) -> None:
+    """Refuse batches so small that a node would have less than no cells."""
+    for node in nodes:
+        for axis, size in enumerate(node.shape):
+            if not isinstance(size, int | Dim) and evaluate(size, dims) < 0:
+                bound = ", ".join(f"{d}={n}" for d, n in dims.items() if d in size.free_symbols)
+                raise CallError(
+                    f"{node.called} ({node.origin}) is {node.kind}: with {bound} its axis {axis} "
+                    f"would be {evaluate(size, dims)} long",
+                    rule="sizes are at least zero",
+                    fix="give a larger array",
+                )
 
 
 def misfit(nodes: Sequence[Node], arrays: Sequence[Array], problem: str) -> CallError:

@@ -17,7 +17,7 @@ from codegen.build import find_toolchain
 from codegen.compile import Executable, Options, Plan, aligned_bytes, load, make_plan
 from codegen.interpret import interpret
 from codegen.sizes import SizeError, bind_dims, evaluate
-from graphcnn.arguments import as_array, misfit, require_classes, shown, wrong_names
+from graphcnn.arguments import as_array, misfit, require_classes, require_sizes, shown, wrong_names
 from graphcnn.backward import adjoints
 from graphcnn.errors import (
     CallError,
@@ -73,6 +73,7 @@ def compile(
     """
     origin = user_origin()
     try:
+        _require_settings(name, options)
         chosen = _backend(backend)
         nodes = _outputs(outputs)
         changes = _changes(updates)
@@ -86,12 +87,23 @@ def compile(
     return Step(lowered, made, outputs, nodes, choices, _executable(chosen, made))
 
 
+def _require_settings(name: Any, options: Any) -> None:
+    if not isinstance(name, str):
+        raise DTypeError(f"name={name!r}", rule="a name is a text", fix=f'name="{name}"')
+    if not isinstance(options, Options | None):
+        raise DTypeError(
+            f"options={options!r}",
+            rule="options are an Options, of what to switch off",
+            fix='options=Options(off=frozenset({"merge"})), or leave them out',
+        )
+
+
 def _outputs(outputs: Any) -> list[Node]:
     if isinstance(outputs, Node):
         return [outputs]
-    several = outputs.values() if isinstance(outputs, Mapping) else outputs
-    listed = list(several) if isinstance(several, Iterable) else [outputs]
-    for node in listed if not isinstance(outputs, str) else [outputs]:
+    several = [*outputs.values()] if isinstance(outputs, Mapping) else outputs
+    listed = list(several) if isinstance(several, (list, tuple)) else [outputs]
+    for node in listed:
         if not isinstance(node, Node):
             raise DTypeError(
                 f"{node!r} is not a node",
@@ -247,6 +259,7 @@ class Step:
                 )
             except SizeError as error:
                 raise misfit([n for n, _, _ in self._inputs], arrays, str(error)) from None
+            require_sizes(self.graph.nodes, dims)
             found = _Binding(dims, self)
             if len(self._bound) > 256:
                 self._bound.clear()

@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import sympy
 
-from codegen.affine import Dim, Size, as_size
-from codegen.notation import DTYPES, FLOATS, DType, Reduce, Tensor, indices
+from codegen.affine import Dim, Size
+from codegen.notation import FLOATS, DType, Reduce, Tensor, indices
 from codegen.notation import statement as state
 from graphcnn.errors import DTypeError, GraphError, Origin, ShapeError, user_origin
 from graphcnn.fragment import Fragment
+from graphcnn.given import array_of, dtype_of, name_of, shape_of, whole_dtype
 
 Array = npt.NDArray[Any]
 OPERATORS: dict[str, Callable[..., Node]] = {}
@@ -116,7 +117,7 @@ class Node:
         """Give the values in another dtype."""
         origin = user_origin()
         try:
-            return OPERATORS["astype"](self, _dtype(dtype))
+            return OPERATORS["astype"](self, dtype_of(dtype))
         except GraphError as error:
             raise error.at("astype", origin, f"{self!r}") from None
 
@@ -239,7 +240,7 @@ class Parameter(_Trained):  # no dataclass itself: a frozen one could not be giv
     def value(self, new: Any) -> None:
         held, origin = self._held[0], user_origin()
         try:
-            array = _as_array(new)
+            array = array_of(new)
             if array.shape != held.shape:
                 raise ShapeError(
                     f"a value of shape {array.shape} for a parameter of shape {held.shape}",
@@ -292,7 +293,9 @@ def input(name: str, shape: Sequence[Any] = (), dtype: DType = "float32") -> Nod
     """
     origin = user_origin()
     try:
-        return Node("input", _shape(shape), _dtype(dtype), name=_name(name, "input"), origin=origin)
+        return Node(
+            "input", shape_of(shape), dtype_of(dtype), name=name_of(name, "input"), origin=origin
+        )
     except GraphError as error:
         raise error.at(f"input {name!r}", origin) from None
 
@@ -306,11 +309,11 @@ def parameter(
     """
     origin = user_origin()
     try:
-        _name(name, "parameter")
-        array = _as_array(value)
-        chosen = _dtype(dtype or ("float32" if array.dtype.kind == "f" else _kind(array)))
+        name_of(name, "parameter")
+        array = array_of(value)
+        chosen = dtype_of(dtype or ("float32" if array.dtype.kind == "f" else whole_dtype(array)))
         held = np.array(array, dtype=chosen, order="C")
-        shape = _shape(held.shape)
+        shape = shape_of(held.shape)
     except GraphError as error:
         raise error.at(f"parameter {name!r}", origin) from None
     return Parameter(
@@ -325,8 +328,8 @@ def constant(value: Any, dtype: DType | None = None, name: str = "") -> Node:
     """
     origin = user_origin()
     try:
-        array = _as_array(value)
-        chosen = _dtype(dtype or ("float32" if array.dtype.kind == "f" else _kind(array)))
+        array = array_of(value)
+        chosen = dtype_of(dtype or ("float32" if array.dtype.kind == "f" else whole_dtype(array)))
     except GraphError as error:
         raise error.at(f"constant {name!r}" if name else "constant", origin) from None
     if array.ndim == 0 and array == array:  # a NaN cannot be written in a formula
@@ -334,7 +337,7 @@ def constant(value: Any, dtype: DType | None = None, name: str = "") -> Node:
     frozen = np.array(array, dtype=chosen, order="C")
     frozen.flags.writeable = False
     return Constant(
-        "constant", _shape(frozen.shape), chosen, name=name, origin=origin, value=frozen
+        "constant", shape_of(frozen.shape), chosen, name=name, origin=origin, value=frozen
     )
 
 
@@ -390,7 +393,7 @@ def as_operands(given: Sequence[tuple[str, Any]]) -> list[Node]:
                 fix="compare values with equal(x, y) or not_equal(x, y); "
                 f"where {value} is meant, give constant({value})",
             )
-        array = _as_array(value)
+        array = array_of(value)
         strong = isinstance(value, np.ndarray) and value.ndim and array.dtype.kind == "f"
         if strong and beside and array.dtype != beside:
             raise DTypeError(
@@ -404,94 +407,6 @@ def as_operands(given: Sequence[tuple[str, Any]]) -> list[Node]:
             chosen = beside or "float32" if array.ndim == 0 else None
         nodes.append(constant(value, chosen))
     return nodes
-
-
-def _as_array(value: Any) -> Array:
-    """Give a value as an array of numbers; raises `DTypeError` where it is none."""
-    try:
-        array = np.asarray(value)
-    except GraphError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise DTypeError(
-            f"this {type(value).__name__} makes no array: {str(error).partition('. ')[0]}",
-            rule="an array is numbers in rows of equal length",
-            fix="make the rows equally long",
-        ) from None
-    if array.dtype.kind in "fiub":
-        return array
-    what = f"an array of {array.dtype}" if isinstance(value, np.ndarray) else repr(value)
-    raise DTypeError(
-        f"{what} is neither a number nor an array of numbers",
-        rule=f"values are numbers and arrays of them, kept as {', '.join(DTYPES)}",
-        fix="give a node, an array or a number",
-    )
-
-
-def _kind(array: Array) -> DType:
-    if array.dtype.kind == "b":
-        return "bool"
-    limits = np.iinfo(np.int32)
-    if array.size and not limits.min <= array.min() <= array.max() <= limits.max:
-        raise DTypeError(
-            f"whole numbers from {array.min()} to {array.max()}",
-            rule=f"whole numbers are kept as int32, from {limits.min} to {limits.max}",
-            fix="convert them: .astype(np.float32)",
-        )
-    return "int32"
-
-
-def _dtype(dtype: Any) -> DType:
-    try:
-        name = np.dtype(dtype).name
-    except TypeError:
-        name = str(dtype)
-    if name == "int64":
-        name = "int32"
-    if name not in DTYPES:
-        raise DTypeError(
-            f"dtype {dtype!r} is not supported",
-            rule=f"dtypes are {', '.join(DTYPES)}",
-            fix='leave it out for "float32"',
-        )
-    known: dict[str, DType] = {d: d for d in DTYPES}
-    return known[name]
-
-
-def _shape(shape: Any) -> tuple[Size, ...]:
-    if not isinstance(shape, (tuple, list)):
-        shape = (shape,)
-    sizes = []
-    for size in shape:
-        try:
-            made = as_size(size)
-        except (ValueError, sympy.SympifyError):
-            raise ShapeError(
-                f"{size!r} is not a size in {tuple(shape)!r}",
-                rule="a shape holds whole numbers and dims",
-                fix='name unknown sizes: N = dim("N")',
-            ) from None
-        if isinstance(made, int) and made < 0:
-            raise ShapeError(
-                f"size {made} in {tuple(shape)!r}",
-                rule="sizes are at least zero",
-                fix='for an unknown size use a dim: N = dim("N")',
-            )
-        sizes.append(made)
-    return tuple(sizes)
-
-
-_EXAMPLES = {"input": "image", "parameter": "weight"}
-
-
-def _name(name: Any, kind: str) -> str:
-    if not isinstance(name, str) or not name:
-        raise DTypeError(
-            f"its name is {name!r}",
-            rule="inputs and parameters are addressed by name, a text that is not empty",
-            fix=f'{kind}("{_EXAMPLES[kind]}", ...)',
-        )
-    return name
 
 
 @dataclass(frozen=True)

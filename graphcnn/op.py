@@ -103,6 +103,8 @@ class Op:
         who = f"{self.name} {name!r}" if name else self.name
         operands: list[tuple[str, Any]] = []
         try:
+            if not isinstance(name, str):
+                raise DTypeError(f"name={name!r}", rule="a name is a text", fix=f'name="{name}"')
             arguments = self._bind(args, kwargs)
             given = self.given(arguments)
             operands = self.operands(arguments)
@@ -116,6 +118,15 @@ class Op:
             raise wrong.at(who, origin, _shown(operands)) from None
         except GraphError as error:
             raise _named(error, operands).at(who, origin, _shown(operands)) from None
+        except (TypeError, ValueError, IndexError) as error:
+            chosen = ", ".join(f"{n}={v!r:.40}" for n, v in arguments.items() if n not in given)
+            misfit = DTypeError(
+                f"{f'{chosen} does' if chosen else 'this does'} not fit: {error}",
+                rule=self._rule,
+                fix="give numbers, not texts, and pairs where pairs are asked for",
+            )
+            ours = self.declaration.__module__.startswith("graphcnn.")
+            raise misfit.at(who, origin, _shown(operands)) from None if ours else error
         static = tuple((n, v) for n, v in arguments.items() if n not in given)
         return Node(
             self.name,
@@ -129,9 +140,12 @@ class Op:
             formula=self.formula,
         )
 
+    @property
+    def _rule(self) -> str:
+        return f"the arguments are {', '.join(map(_argument, self.signature.parameters.values()))}"
+
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        known = self.signature.parameters
-        rule = f"the arguments are {', '.join(map(_argument, known.values()))}"
+        known, rule = self.signature.parameters, self._rule
         unknown = [n for n in kwargs if n not in known]
         if unknown:
             near = nearest(unknown[0], known)

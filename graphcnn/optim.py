@@ -117,6 +117,12 @@ def adam(
 
     Source: Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015.
     """
+    if not (isinstance(betas, tuple) and len(betas) == 2 and all(0 <= b < 1 for b in betas)):
+        raise DTypeError(
+            f"betas={betas!r}",
+            rule="betas are two numbers from 0 to less than 1, how much of the means is kept",
+            fix="betas=(0.9, 0.999)",
+        ).at("adam", user_origin())
     sqrt, (first, second) = OPERATORS["sqrt"], betas
     counters: dict[str, tuple[Parameter, Node]] = {}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy
 
-from codegen.affine import Index, Size
+from codegen.affine import Index, Size, as_size
 from graphcnn.axes import axis_of, reduced_axes, without
 from graphcnn.errors import described
 from graphcnn.op import Definition, Tensor, axes, broadcast, define, indices, op, require, spread
@@ -122,7 +122,13 @@ def squeeze(x: Tensor, axis: Any = None) -> Definition:
 @op
 def broadcast_to(x: Tensor, shape: Any) -> Definition:
     """y = x repeated along its axes of size 1, and along new axes in front"""
-    sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    sizes = tuple(map(as_size, shape if isinstance(shape, (tuple, list)) else (shape,)))
+    require(
+        not any(isinstance(n, int) and n < 0 for n in sizes),
+        f"shape={sizes}",
+        rule="sizes are at least 0",
+        fix="give every size",
+    )
     require(
         broadcast(x.shape, sizes) == tuple(sizes),
         f"x is {described(x.shape)} and shape {described(sizes)}",

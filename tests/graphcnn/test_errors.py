@@ -29,7 +29,7 @@ from graphcnn.errors import (
     ShapeError,
 )
 from graphcnn.graph import Node, Parameter
-from graphcnn.optim import rmsprop, sgd
+from graphcnn.optim import adam, rmsprop, sgd
 
 Program = Callable[[], Any]
 PROGRAMS: dict[str, tuple[Program, type[GraphError]]] = {}
@@ -258,6 +258,21 @@ def rows_of_unequal_length() -> None:
     g.parameter("w", [[1.0, 2.0], [3.0]])  # here
 
 
+@wrong(DTypeError)
+def text_where_a_number_is_wanted() -> None:
+    g.softplus(scores(), beta="1")  # type: ignore[call-arg]  # here
+
+
+@wrong(ShapeError)
+def broadcast_to_a_negative_size() -> None:
+    g.broadcast_to(g.input("x", (1,)), (-3,))  # here
+
+
+@wrong(ShapeError)
+def more_axes_than_letters() -> None:
+    g.input("x", (1,) * 13)  # here
+
+
 # Nodes are no values
 
 
@@ -411,6 +426,16 @@ def unknown_eps_mode() -> None:
     rmsprop(g.sum(weight(3) ** 2), eps_mode="under")  # type: ignore[arg-type]  # here
 
 
+@wrong(DTypeError)
+def beta_that_keeps_everything() -> None:
+    adam(g.sum(weight(3) ** 2), betas=(0.9, 1.0))  # here
+
+
+@wrong(DTypeError)
+def outputs_without_an_order() -> None:
+    compile({scores()})  # type: ignore[arg-type]  # here
+
+
 @wrong(ShapeError)
 def value_of_another_shape() -> None:
     weight(3).value = np.zeros(4)  # here
@@ -519,6 +544,13 @@ def image_of_another_size() -> None:
 @wrong(CallError)
 def batches_of_two_sizes() -> None:
     training()(image=images(), label=LABELS[:4])  # here
+
+
+@wrong(CallError)
+def batch_shorter_than_what_is_cut_off() -> None:
+    x = g.input("x", (N, 3))
+    step = compile(g.exp(x[5:], name="late"), backend="numpy")
+    step(x=np.zeros((4, 3), "float32"))  # here
 
 
 # What is claimed of all of them
