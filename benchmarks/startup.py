@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def start(cache: Path, network: str = "lenet") -> dict[str, float]:
     """Train one step of a network in a new process; give its times in seconds and its counts."""
     environment = {**os.environ, "GRAPHCNN_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package comes as bytecode
     command = [sys.executable, "-m", "benchmarks.startup", "--one", network]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
