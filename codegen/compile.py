@@ -6,7 +6,7 @@ program → rewrite → kernels → memory plan → loop nests → C → library
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,10 +15,13 @@ import numpy.typing as npt
 
 from codegen.affine import Dim, Index
 from codegen.build import build
-from codegen.emit import Unit, function_text, unit_text
+from codegen.emit import Unit, declarations, function_text, given_arrays, unit_text
+from codegen.fingerprint import fingerprint
 from codegen.lower import Lowered, lower
-from codegen.memory import MemoryPlan, find_views, plan
+from codegen.memory import MemoryPlan, find_views
+from codegen.memory import plan as plan_memory
 from codegen.names import Names
+from codegen.notation import Tensor
 from codegen.program import Program
 from codegen.rewrite import PASSES, rewrite
 from codegen.schedule import Kernel, fuse
@@ -38,19 +41,79 @@ class Options:
     fuse: bool = True
     views: bool = True
 
+    def __repr__(self) -> str:
+        return f"Options(off={sorted(self.off)}, fuse={self.fuse}, views={self.views})"
+
 
 @dataclass(frozen=True)
 class Plan:
-    """A program on its way to C; each stage prints."""
+    """A program on its way to C. Each stage prints, and is worked out when it is first asked for.
+
+    >>> from codegen.notation import Tensor, indices, statement
+    >>> x, y = Tensor("x", (3,)), Tensor("y", (3,))
+    >>> (i,) = indices("i")
+    >>> double = Plan(Program((x,), (y,), (statement(y[i], "=", 2 * x[i]),)))
+    >>> print(double.nests[0].function)
+    compute_y(x, y)
+      for i in 0..3
+        y_: float32 = (2 * x[i])
+        y[i] = y_
+    """
 
     program: Program
-    options: Options
-    rewrites: tuple[tuple[str, Program], ...]
-    rewritten: Program
-    kernels: tuple[Kernel, ...]
-    memory: MemoryPlan
-    nests: tuple[Lowered, ...]
-    unit: Unit = field(repr=False)
+    options: Options = Options()
+    entry: str = "run"
+
+    @cached_property
+    def _rewriting(self) -> tuple[Program, tuple[tuple[str, Program], ...]]:
+        return rewrite(self.program, self.options.off)
+
+    @property
+    def rewritten(self) -> Program:
+        """The program after all rewrites."""
+        return self._rewriting[0]
+
+    @property
+    def rewrites(self) -> tuple[tuple[str, Program], ...]:
+        """The program after each rewrite that changed it, by the rewrite's name."""
+        return self._rewriting[1]
+
+    @cached_property
+    def _views(self) -> Mapping[Tensor, Tensor]:
+        return find_views(self.rewritten) if self.options.views else {}
+
+    @cached_property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """The statements grouped into loop nests."""
+        return fuse(self.rewritten, self._views, enabled=self.options.fuse)
+
+    @cached_property
+    def memory(self) -> MemoryPlan:
+        """Where each tensor lives."""
+        return plan_memory(self.rewritten, self.kernels, self._views)
+
+    @cached_property
+    def _names(self) -> Names:
+        names = Names(self.rewritten.tensors, self.program.dims, _letters(self.kernels))
+        for old, new in self.rewritten.updates:
+            if self.memory.base.get(new) == old:
+                names.alias(new, old)
+        return names
+
+    @cached_property
+    def nests(self) -> tuple[Lowered, ...]:
+        """The loop nest of each kernel."""
+        return tuple(lower(kernel, self._names, self.memory) for kernel in self.kernels)
+
+    @cached_property
+    def unit(self) -> Unit:
+        """The C text."""
+        return unit_text(self.rewritten, self.nests, self.memory, self._names, self.entry)
+
+    @property
+    def arrays(self) -> tuple[Tensor, ...]:
+        """The tensors that the C is given, in its order."""
+        return given_arrays(self.program)
 
     @cached_property
     def functions(self) -> dict[str, str]:
@@ -76,30 +139,8 @@ class Plan:
 
 
 def make_plan(program: Program, options: Options | None = None, entry: str = "run") -> Plan:
-    """Give every stage of a program up to its C text; no compiler is needed.
-
-    >>> from codegen.notation import Tensor, indices, statement
-    >>> x, y = Tensor("x", (3,)), Tensor("y", (3,))
-    >>> (i,) = indices("i")
-    >>> double = Program((x,), (y,), (statement(y[i], "=", 2 * x[i]),))
-    >>> print(make_plan(double).nests[0].function)
-    compute_y(x, y)
-      for i in 0..3
-        y_: float32 = (2 * x[i])
-        y[i] = y_
-    """
-    options = options or Options()
-    rewritten, steps = rewrite(program, options.off)
-    views = find_views(rewritten) if options.views else {}
-    kernels = fuse(rewritten, views, enabled=options.fuse)
-    memory = plan(rewritten, kernels, views)
-    names = Names(rewritten.tensors, program.dims, _letters(kernels))
-    for old, new in rewritten.updates:
-        if memory.base.get(new) == old:
-            names.alias(new, old)
-    nests = tuple(lower(kernel, names, memory) for kernel in kernels)
-    unit = unit_text(rewritten, nests, memory, names, entry)
-    return Plan(program, options, steps, rewritten, kernels, memory, nests, unit)
+    """Give the plan of a program; no compiler is needed to look at its stages."""
+    return Plan(program, options or Options(), entry)
 
 
 def _letters(kernels: Sequence[Kernel]) -> tuple[Index, ...]:
@@ -128,8 +169,8 @@ class Executable:
         """Run once on arrays by name; outputs and updated parameters are written in place."""
         ffi = self.library.ffi
         sizes = [dims[d] for d in self.plan.program.dims]
-        held = [arrays[t.name] for t in self.plan.unit.arrays]
-        for tensor, array in zip(self.plan.unit.arrays, held, strict=True):
+        held = [arrays[t.name] for t in self.plan.arrays]
+        for tensor, array in zip(self.plan.arrays, held, strict=True):
             if not array.flags.c_contiguous or array.dtype != np.dtype(tensor.dtype):
                 raise ValueError(f"{tensor.name} must be a contiguous array of {tensor.dtype}")
         pointers = ffi.new("void *[]", [ffi.from_buffer(a) for a in held] or 1)
@@ -149,8 +190,14 @@ def load(made: Plan, *, profile: str = "release", toolchain: Any = None) -> Exec
 
     Raises `codegen.build.CompilerNotFound` where the machine has no C compiler.
     """
-    entry = made.unit.entry
-    library = build(made.unit.parts, made.unit.declarations, profile=profile, toolchain=toolchain)
+    entry = made.entry
+    library = build(
+        lambda: made.unit.parts,
+        declarations(entry),
+        origin=fingerprint(made.program, made.options, entry),
+        profile=profile,
+        toolchain=toolchain,
+    )
     return Executable(
         made, library, getattr(library.lib, entry), getattr(library.lib, f"{entry}_workspace")
     )

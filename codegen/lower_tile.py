@@ -32,12 +32,12 @@ class Writer(Protocol):
 def tiled(writer: Writer, s: Statement, tile: Tile, finish: Finish) -> list[Node]:
     """Give the nests of a tile: one for each combination of segments of rows and lanes."""
     nodes: list[Node] = []
-    rows = [[(i, seg) for seg in segments] for i, segments in tile.rows]
-    parallel = tile.lane in s.parallel
-    lanes = tile.lanes if parallel else (None,)
-    for lane, *blocks in itertools.product(lanes, *rows):
-        build = _Block(writer, s, tile, dict(blocks), lane)
-        nodes += build.nest(finish)
+    indices = [i for i, _ in tile.rows]
+    lanes: tuple[Segment | None, ...] = tile.lanes if tile.lane in s.parallel else (None,)
+    for lane in lanes:
+        for blocks in itertools.product(*(segments for _, segments in tile.rows)):
+            rows = dict(zip(indices, blocks, strict=True))
+            nodes += _Block(writer, s, tile, rows, lane).nest(finish)
     return nodes
 
 
@@ -138,8 +138,9 @@ class _Block:
         cell = Element(acc, (self.place(m if vectors > 1 else None, vectors),), vector)
 
         def each(body: list[Node]) -> list[Node]:
-            inner = [Loop(m.name, (ZERO,), (some,), tuple(body))] if vectors > 1 else body
-            return self.each_row(inner)
+            return self.each_row(
+                [Loop(m.name, (ZERO,), (some,), tuple(body))] if vectors > 1 else body
+            )
 
         clear = each([Store(cell, Number(0, vector))])
         add = each([Store(cell, self.product(vector, shift), "+=")])

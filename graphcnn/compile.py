@@ -214,7 +214,7 @@ class Step:
         self._choices = choices
         self._bound: dict[tuple[tuple[int, ...], ...], _Binding] = {}
         self._scratch = aligned_bytes(64)
-        slots = {t: k for k, t in enumerate(made.unit.arrays)}
+        slots = {t: k for k, t in enumerate(made.arrays)}
         self._input_slots = [slots[t] for t in program.inputs]
         self._output_slots = [slots[t] for t in program.outputs]
         self._pointers = self._prepare(executable) if executable else None
@@ -269,7 +269,7 @@ class Step:
     def _prepare(self, executable: Executable) -> Any:
         """Give the C array of pointers, those of the parameters already in place."""
         ffi = executable.library.ffi
-        order = self.plan.unit.arrays
+        order = self.plan.arrays
         pointers = ffi.new("void *[]", max(1, len(order)))
         for k, t in enumerate(order):
             if t.name in self._held:

@@ -4,9 +4,10 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,10 @@ _loaded: dict[tuple[Path, str], Library] = {}
 
 
 def build(
-    units: Mapping[str, str],
+    units: Mapping[str, str] | Callable[[], Mapping[str, str]],
     declarations: str,
     *,
+    origin: str = "",
     headers: Mapping[str, str] = {},
     profile: str = "release",
     toolchain: Toolchain | None = None,
@@ -57,19 +59,23 @@ def build(
     """The library of some C units (by file stem), callable through cffi `declarations`.
 
     Headers, by file name, stand beside the units. Equal arguments give the same Library; another
-    process, a library loaded from disk.
+    process, a library loaded from disk. Where `origin` says all that the units follow from, they
+    may be a function, which is called only if a compiler has to run.
 
     Raises CompilerNotFound, CompileError, ValueError for names that are not plain or an unknown
     profile, and cffi's CDefError for declarations it cannot read.
     """
-    _check_names(units, headers)
+    if not callable(units):
+        _check_names(units, headers)
     flags = profile_flags(profile)
     cache = cache or open_cache()
     toolchain = toolchain or require_toolchain(cache=cache)
     if "sanitize" in profile:
         check_sanitizer(toolchain)
         flags += sanitizer_flags(toolchain)
-    job = _Job(dict(units), dict(headers), declarations, flags, toolchain)
+    if callable(units) and not origin:
+        raise ValueError("units given as a function need an origin that tells them apart")
+    job = _Job(units, origin, dict(headers), declarations, flags, toolchain)
     try:
         return _load(job, cache)
     except OSError as error:
@@ -87,18 +93,27 @@ def build(
 class _Job:
     """One library to make, as it was asked for."""
 
-    units: dict[str, str]
+    given: Mapping[str, str] | Callable[[], Mapping[str, str]]
+    origin: str
     headers: dict[str, str]
     declarations: str
     flags: tuple[str, ...]
     toolchain: Toolchain
 
-    @property
+    @cached_property
+    def units(self) -> dict[str, str]:
+        if not callable(self.given):
+            return dict(self.given)
+        units = dict(self.given())
+        _check_names(units, self.headers)
+        return units
+
+    @cached_property
     def key(self) -> str:
         return content_key(
             _FORMAT,
             BINDING_VERSION,
-            list(self.units.items()),
+            self.origin or list(self.units.items()),
             sorted(self.headers.items()),
             self.declarations,
             self.flags,

@@ -49,7 +49,7 @@ def unit_text(
     `entry(arrays, workspace, dims)` runs it: `arrays` are the inputs, parameters and outputs in
     order, `workspace` has the bytes that `entry_workspace(dims)` asks for.
     """
-    given = tuple(dict.fromkeys((*program.inputs, *program.parameters, *program.outputs)))
+    given = given_arrays(program)
     title = f"/* {commented(program.name)} */"
     functions = [low.function for low in lowered]
     tail = [
@@ -57,11 +57,21 @@ def unit_text(
         _entry(program, lowered, memory, names, entry, given),
     ]
     text = "\n".join([title, prelude(), *(function_text(f) + "\n" for f in functions), *tail])
-    declarations = (
+    parts = _parts(functions, tail, text, entry)
+    return Unit(text, parts, declarations(entry), given, entry)
+
+
+def given_arrays(program: Program) -> tuple[Tensor, ...]:
+    """Give the tensors that the entry takes: inputs, parameters, outputs."""
+    return tuple(dict.fromkeys((*program.inputs, *program.parameters, *program.outputs)))
+
+
+def declarations(entry: str) -> str:
+    """Declare the two functions that a unit shows to the outside."""
+    return (
         f"int64_t {entry}_workspace(const int64_t *dims);\n"
         f"void {entry}(void *const *arrays, unsigned char *workspace, const int64_t *dims);\n"
     )
-    return Unit(text, _parts(functions, tail, text, entry), declarations, given, entry)
 
 
 def _parts(

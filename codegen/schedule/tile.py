@@ -143,9 +143,8 @@ def _rows(
 @lru_cache(maxsize=1024)
 def _blocks(length: int) -> tuple[int, ...]:
     """Block sizes worth trying: the length in equal parts, the last one shorter if need be."""
-    return sorted(
-        {-(-length // parts) for parts in range(1, length + 1) if -(-length // parts) <= ROWS}
-    )
+    parts = (-(-length // count) for count in range(1, length + 1))
+    return tuple(sorted({block for block in parts if block <= ROWS}))
 
 
 def _segments(length: int, block: int) -> Segments:
