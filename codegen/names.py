@@ -20,13 +20,17 @@ RESERVED = frozenset(
     fabs fabsf sin cos sinf cosf floor ceil log1p expm1 y0 y1 yn j0 j1 jn index time signal
     abs round trunc fmin fmax INFINITY NAN isnan imin imax floor_div ceil_div arrays workspace
     dims at inline errno stdin stdout stderr unix linux bytes before floorf ceilf log1pf expm1f
-    sum_lanes sum_lanesf float_mode flush_denormals restore_mode
+    sum_lanes sum_lanesf float_mode flush_denormals restore_mode UNUSED
+    NFDBITS WCONTINUED WEXITED WNOHANG WNOWAIT WSTOPPED WUNTRACED DOMAIN SING OVERFLOW UNDERFLOW
+    PLOSS TLOSS HUGE MAXFLOAT math_errhandling signgam
     """.split()  # noqa: SIM905 (a hundred words read better as text)
 )
 """Keywords of C and C++, names of the C library, and what generated code itself calls things."""
 
 
-_SLOT = re.compile(r"slot\d+")  # the entry's own names for pieces of the workspace
+# The entry's own names for pieces of the workspace, and words that the C library's headers, which
+# differ from system to system, may use as macros: M_PI, INT64_MAX, RAND_MAX.
+_OWNED = re.compile(r"slot\d+|(M|[A-Z][A-Z0-9]+)_[A-Z0-9_]*[A-Z][A-Z0-9_]*")
 
 
 def identifier(name: str) -> str:
@@ -59,8 +63,9 @@ class Names:
         self._fresh: dict[str, int] = {}
 
     def _claim(self, wanted: str) -> str:
+        wanted = f"v{wanted}" if _OWNED.fullmatch(wanted) else wanted
         name, count = wanted, 1
-        while name in self._taken or name in self._locals or _SLOT.fullmatch(name):
+        while name in self._taken or name in self._locals:
             name, count = f"{wanted}_{count}", count + 1
         self._taken.add(name)
         return name

@@ -185,26 +185,32 @@ def names_in(function_body: tuple[Node, ...], arrays: tuple[Array, ...]) -> set[
 
 
 def without_unused(body: tuple[Node, ...]) -> tuple[Node, ...]:
-    """Give nodes without the local scalars that nobody asks for."""
-    while True:
-        used = names_in(body, ())
-        kept = _keeping(body, used)
-        if kept == body:
-            return body
-        body = kept
+    """Give nodes without the local scalars that nobody in their scope asks for."""
+    return _asked_for(body)[0]
 
 
-def _keeping(nodes: tuple[Node, ...], used: set[str]) -> tuple[Node, ...]:
+def _asked_for(nodes: tuple[Node, ...]) -> tuple[tuple[Node, ...], set[str]]:
+    """The nodes worth keeping, and the names that they take from outside."""
     kept: list[Node] = []
-    for node in nodes:
+    free: set[str] = set()
+    for node in reversed(nodes):
         match node:
-            case Let(name) if name not in used:
+            case Let(name) if name not in free:
                 continue
-            case Loop() | When():
-                kept.append(replace(node, body=_keeping(node.body, used)))
+            case Let(name) | Scratch(name):
+                free = (free - {name}) | names_in((node,), ())
+            case Loop(index):
+                body, inside = _asked_for(node.body)
+                node = replace(node, body=body)
+                free |= (inside - {index}) | names_in((replace(node, body=()),), ())
+            case When():
+                body, inside = _asked_for(node.body)
+                node = replace(node, body=body)
+                free |= inside | names_in((replace(node, body=()),), ())
             case _:
-                kept.append(node)
-    return tuple(kept)
+                free |= names_in((node,), ())
+        kept.append(node)
+    return tuple(reversed(kept)), free
 
 
 def nested(array: Array) -> bool:

@@ -1,6 +1,5 @@
 """Ways to run programs in C, many in one compilation, and the interpreter they must agree with."""
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,7 +59,7 @@ def compile_together(
         texts.append(plan.unit.text.replace(prelude(), ""))
         texts += [f"#undef {kernel}" for kernel in kernels]
     library = build(
-        {"together": "\n".join(texts)},
+        {"together": "\n".join([*texts, ""])},
         "".join(plan.unit.declarations for plan in plans),
         profile=profile,
         toolchain=find_toolchain(compiler) if compiler else None,
@@ -93,11 +92,11 @@ def run_c(executable: Executable, case: Case) -> Arrays:
     Every array has exactly its size, and what lies behind the workspace must stay as it was.
     """
     program = case.program
-    given = {t.name: np.ascontiguousarray(case.arrays[t.name]).copy() for t in program.inputs}
+    given = {t.name: case.arrays[t.name].copy() for t in program.inputs}
     given |= {t.name: case.arrays[t.name].copy() for t in program.parameters}
     for t in program.outputs:
         if t.name not in given:
-            given[t.name] = np.ascontiguousarray(poisoned((*shape_of(t, case.dims), 1), t.dtype))
+            given[t.name] = poisoned((*shape_of(t, case.dims), 1), t.dtype)
     held = [given[t.name] for t in executable.plan.unit.arrays]
     ffi = executable.library.ffi
     sizes = [case.dims[d] for d in program.dims]
@@ -149,8 +148,3 @@ def assert_agree(
             stages = "\n\n".join(f"-- {n} --\n{t}" for n, t in plan.stages.items() if n != "c")
             code = plan.unit.text.replace(prelude(), "")
             raise AssertionError(f"{case}\n\n{difference}\n\n{stages}\n\n-- c --\n{code}")
-
-
-def in_child() -> bool:
-    """Whether this process was started to run sanitized libraries."""
-    return "GRAPHCNN_SANITIZED" in os.environ

@@ -1,0 +1,233 @@
+"""Memory: nothing that is still needed is overwritten, and updates see the old values."""
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from codegen.affine import Dim
+from codegen.compile import PLAIN, Options, load, make_plan
+from codegen.memory import MemoryPlan, Slot
+from codegen.notation import NotationError, Statement, Tensor, indices, statement
+from codegen.program import Program
+from codegen.schedule.fuse import Kernel
+from codegen.sizes import evaluate
+from tests.codegen.drawing import random_cases
+from tests.codegen.running import Case, assert_agree, differences, expected, run_c, shape_of
+
+N = Dim("N")
+i, j, k = indices("i j k")
+p, q = Tensor("p", (7,), "float64"), Tensor("q", (7,), "float64")
+a, b = Tensor("a", (7,), "float64"), Tensor("b", (7,), "float64")
+
+
+def overwritten(memory: MemoryPlan, kernels: tuple[Kernel, ...]) -> list[str]:
+    """Run the plan on paper: who lives in each slot when it is read?"""
+    slot_of = {t: k for k, slot in enumerate(memory.slots) for t in slot.tenants}
+    tenant: dict[int, Tensor] = {}
+    wrong = []
+    for at, kernel in enumerate(kernels):
+        for t in kernel.reads:
+            home = memory.home(t)
+            if home in slot_of and tenant.get(slot_of[home]) != home:
+                wrong.append(f"kernel {at} reads {t.name}, but there is {tenant}")
+        for t in kernel.made:
+            home = memory.home(t)
+            if home in slot_of:
+                reading = {memory.home(r) for r in kernel.reads}
+                before = tenant.get(slot_of[home])
+                if before != home and before in reading:
+                    wrong.append(f"kernel {at} writes {t.name} over {before}, which it reads")
+                tenant[slot_of[home]] = home
+    return wrong
+
+
+@pytest.mark.parametrize("options", [Options(), PLAIN], ids=["default", "plain"])
+def test_no_two_live_tensors_share_a_slot(options: Options) -> None:
+    for case in [chain(), *random_cases(150, start=40_000)]:
+        plan = make_plan(case.program, options)
+        assert overwritten(plan.memory, plan.kernels) == [], f"{case}\n{plan.memory}"
+
+
+def chain() -> Case:
+    """Ten products one after another: two arrays are alive at a time."""
+    w = Tensor("w", (4, 4))
+    t = [Tensor(f"t{n}", (4, N)) for n in range(11)]
+    steps = [statement(new[i, j], "+=", w[i, k] * old[k, j]) for old, new in itertools.pairwise(t)]
+    rng = np.random.default_rng(0)
+    arrays = {
+        "w": np.eye(4, k=1, dtype="float32"),
+        "t0": rng.integers(-2, 3, (4, 3)).astype("float32"),
+    }
+    return Case(Program((w, t[0]), (t[-1],), tuple(steps)), arrays, {N: 3})
+
+
+def test_ten_steps_take_the_memory_of_two() -> None:
+    case = chain()
+    plan = make_plan(case.program)
+    assert [len(slot.tenants) for slot in plan.memory.slots] == [5, 4]
+    assert_agree([case], profile="debug+strict")
+
+
+def test_the_simulation_notices_a_wrong_plan() -> None:
+    plan = make_plan(chain().program)
+    (first, second) = plan.memory.slots
+    wrong = replace(plan.memory, slots=(Slot(first.bytes, (*first.tenants, *second.tenants)),))
+    assert overwritten(wrong, plan.kernels)
+
+
+def test_a_slot_is_as_large_as_each_of_its_tenants() -> None:
+    for case in random_cases(150, start=40_000):
+        memory = make_plan(case.program, PLAIN).memory
+        for slot in memory.slots:
+            room = evaluate(slot.bytes, case.dims)
+            for t in slot.tenants:
+                cells = math.prod(shape_of(t, case.dims))
+                assert room >= cells * np.dtype(t.dtype).itemsize, f"{case}\n{memory}"
+
+
+def updated(
+    *statements: Statement,
+    updates: tuple[tuple[Tensor, Tensor], ...],
+    outputs: tuple[Tensor, ...] = (),
+) -> None:
+    program = Program((), outputs, statements, parameters=(p, q), updates=updates)
+    arrays = {"p": np.arange(7.0), "q": 10 - np.arange(7.0)}
+    for options in (Options(), PLAIN):
+        assert_agree([Case(program, arrays, {})], options, profile="debug+strict")
+
+
+def test_parameters_can_be_swapped() -> None:
+    updated(statement(a[i], "=", q[i]), statement(b[i], "=", p[i]), updates=((p, a), (q, b)))
+
+
+def test_each_of_two_parameters_can_step_by_the_other() -> None:
+    updated(
+        statement(a[i], "=", p[i] - 2 * q[i]),
+        statement(b[i], "=", q[i] - 3 * p[i]),
+        updates=((p, a), (q, b)),
+    )
+
+
+@pytest.mark.parametrize("shift", [-1, 1])
+def test_an_update_may_read_its_neighbours(shift: int) -> None:
+    updated(statement(a[i], "=", p[i] + p[i + shift]), updates=((p, a),))
+
+
+def test_an_update_may_read_itself_mirrored() -> None:
+    updated(statement(a[i], "=", p[6 - i]), updates=((p, a),))
+
+
+def test_an_update_may_sum_over_the_old_value() -> None:
+    w = Tensor("w", (7, 7), "float64")
+    updated(
+        statement(w[i, j], "=", p[i] - q[j]),
+        statement(a[i], "+=", w[i, j] * p[j]),
+        updates=((p, a),),
+    )
+
+
+def test_a_parameter_read_after_its_update_is_the_old_one() -> None:
+    total = Tensor("total", (), "float64")
+    updated(
+        statement(a[i], "=", p[i] + 1),
+        statement(total[()], "+=", p[i] * q[i]),
+        updates=((p, a),),
+        outputs=(total,),
+    )
+
+
+def test_a_later_stage_of_the_same_kernel_sees_the_old_value() -> None:
+    updated(
+        statement(a[i], "=", 2 * p[i] + q[i]),
+        statement(b[i], "=", a[i] * p[i]),
+        updates=((p, a), (q, b)),
+    )
+
+
+def test_an_update_may_also_be_an_output() -> None:
+    updated(statement(a[i], "=", p[i] + 1), updates=((p, a),), outputs=(a,))
+
+
+def test_two_parameters_may_take_the_same_value() -> None:
+    updated(statement(a[i], "=", p[i] + q[i]), updates=((p, a), (q, a)))
+
+
+def test_a_view_of_a_parameter_shows_its_old_value() -> None:
+    r = Tensor("r", (1, 7), "float64")
+    total = Tensor("total", (), "float64")
+    updated(
+        statement(r[0, i], "=", p[i]),
+        statement(a[i], "=", p[i] + 1),
+        statement(total[()], "+=", r[0, i] * a[i]),
+        updates=((p, a),),
+        outputs=(total,),
+    )
+
+
+def test_a_view_of_an_update_shows_its_new_value() -> None:
+    r = Tensor("r", (1, 7), "float64")
+    total = Tensor("total", (), "float64")
+    updated(
+        statement(a[i], "=", p[i] + 1),
+        statement(r[0, i], "=", a[i]),
+        statement(total[()], "+=", r[0, i] * r[j, i] * p[i], {i: 7, j: 1}),
+        updates=((p, a),),
+        outputs=(total,),
+    )
+
+
+def test_a_view_takes_no_memory_and_no_kernel() -> None:
+    x, y, z = Tensor("x", (N, 3, 4)), Tensor("y", (N, 12)), Tensor("z", (N,))
+    program = Program(
+        (x,),
+        (z,),
+        (statement(y[i, 4 * j + k], "=", x[i, j, k]), statement(z[i], "+=", y[i, j] ** 2)),
+    )
+    plan = make_plan(program, Options(off=frozenset({"inline"})))
+    assert plan.memory.home(y) == x
+    assert plan.memory.slots == () and len(plan.kernels) == 1
+
+
+def test_given_tensors_are_no_next_values() -> None:
+    with pytest.raises(NotationError, match=r"q float64\[7\] cannot become the next p"):
+        Program((), (), (), parameters=(p, q), updates=((p, q), (q, p)))
+
+
+def test_a_next_value_has_the_dtype_of_its_parameter() -> None:
+    n = Tensor("n", (7,), "int32")
+    with pytest.raises(NotationError, match="cannot become the next p"):
+        Program((), (), (statement(n[i], "=", 1),), parameters=(p,), updates=((p, n),))
+
+
+def test_a_parameter_has_one_next_value() -> None:
+    fill = statement(a[i], "=", 1)
+    with pytest.raises(NotationError, match="updated twice"):
+        Program((), (), (fill,), parameters=(p,), updates=((p, a), (p, a)))
+
+
+def test_one_executable_serves_every_size() -> None:
+    """Each run poisons outputs and workspace, and compares its bytes with the plan."""
+    x, y, z = Tensor("x", (N, 5)), Tensor("y", (N, 5)), Tensor("z", (N,))
+    program = Program(
+        (x,),
+        (z,),
+        (statement(y[i, j], "+=", x[i, k] * x[i, j]), statement(z[i], "+=", y[i, j] * y[i, 4 - j])),
+    )
+    executable = load(make_plan(program), profile="debug")
+    rng = np.random.default_rng(0)
+    for n in (0, 1, 2, 33):
+        x_array = rng.integers(-2, 3, (n, 5)).astype("float32")
+        case = Case(program, {"x": x_array}, {N: n})
+        assert not [*differences(run_c(executable, case), expected(case))]
+
+
+def test_two_runs_are_bit_identical() -> None:
+    rng = np.random.default_rng(0)
+    x, y = Tensor("x", (1001,)), Tensor("y", ())
+    program = Program((x,), (y,), (statement(y[()], "+=", x[i] ** 3),))
+    case = Case(program, {"x": rng.normal(size=1001).astype("float32")}, {})
+    executable = load(make_plan(program))
+    assert run_c(executable, case)["y"].tobytes() == run_c(executable, case)["y"].tobytes()

@@ -1,0 +1,175 @@
+"""All C that comes out compiles without a warning and touches nothing that is not its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pytest
+from hypothesis import given, seed, settings
+from hypothesis import strategies as st
+
+from codegen.build import find_toolchain, sanitizer_environment
+from codegen.compile import PLAIN, Options, load, make_plan
+from codegen.notation import FLOATS, Tensor, indices, statement
+from codegen.program import Program
+from codegen.sizes import bind_dims
+from graphcnn.graph import Node
+from graphcnn.op import REGISTRY
+from graphcnn.program import to_program
+from tests.codegen.drawing import random_cases
+from tests.codegen.running import (
+    COMPILERS,
+    Array,
+    Case,
+    assert_agree,
+    compile_together,
+    differences,
+    expected,
+    make_plans,
+    run_c,
+)
+from tests.graphcnn.ops.building import build as build_op
+from tests.graphcnn.ops.building import gradients
+from tests.graphcnn.ops.strategies import arguments_of
+
+OPTIONS = {"default": Options(), "plain": PLAIN}
+# Relative to the largest value of an array: executors may differ by the order of sums, by fused
+# products and by their libraries' last digits. 1000 terms at half a unit in the last place each.
+TOLERANCE = 1e-12
+
+
+def case_of(nodes: Iterable[Node], arrays: dict[str, Array]) -> Case:
+    program = to_program([*nodes]).program
+    given = {t.name: np.array(arrays[t.name]) for t in program.inputs}
+    return Case(program, given, bind_dims((t, given[t.name].shape) for t in program.inputs))
+
+
+def op_cases(op: str, examples: int) -> list[Case]:
+    """An op and its gradients, in float64, on the arguments that its own tests draw."""
+    found: list[Case] = []
+
+    @seed(1)
+    @settings(max_examples=examples, database=None, deadline=None)
+    @given(arguments_of(op), st.integers(0, 2**16))
+    def collect(arguments: dict[str, object], random: int) -> None:
+        built = build_op(op, arguments)
+        wanted, arrays = [built.node], dict(built.arrays)
+        if built.node.dtype in FLOATS:
+            derived, _ = gradients(built)
+            wanted += derived
+            rng = np.random.default_rng(random)
+            arrays["seed"] = rng.uniform(-1, 1, built.node.shape).astype(built.node.dtype)
+        found.append(case_of(wanted, arrays))
+
+    collect()
+    return found
+
+
+def all_ops(examples: int = 1) -> list[Case]:
+    return [case for op in sorted(REGISTRY) for case in op_cases(op, examples)]
+
+
+SUITES: dict[str, Callable[[], list[Case]]] = {
+    "drawn": lambda: random_cases(40, start=30_000),
+    "ops": all_ops,
+}
+# Sanitized Python and C are many times slower: fewer programs.
+SANITIZED = [
+    (lambda: random_cases(30, start=30_000), OPTIONS["default"]),
+    (lambda: random_cases(20, start=31_000), OPTIONS["plain"]),
+    (all_ops, OPTIONS["default"]),
+]
+
+
+@pytest.fixture(scope="module", params=SUITES)
+def suite(request: pytest.FixtureRequest) -> list[Case]:
+    return SUITES[request.param]()
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_every_op_in_c_is_the_interpreter(options: str) -> None:
+    """Values and gradients of the whole registry."""
+    assert_agree(all_ops(2), OPTIONS[options], profile="debug+strict", tolerance=TOLERANCE)
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("profile", ["debug+strict", "release+strict"])
+def test_no_compiler_has_anything_to_say(
+    suite: list[Case], compiler: str, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pedantic too: of GNU C, the text needs nothing but what every compiler here speaks."""
+    monkeypatch.setenv("CFLAGS", "-pedantic")
+    plans = [make_plans(suite, options) for options in OPTIONS.values()]
+    for some in plans if profile.startswith("debug") else plans[:1]:
+        compile_together(some, profile, compiler)
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_parts_compile_as_strictly_as_the_whole(
+    compiler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long programs compile in parts, whose functions are declared before they are defined."""
+    monkeypatch.setattr("codegen.emit.unit.PART", 20)
+    case = max(random_cases(50), key=lambda c: len(c.program.statements))
+    plan = make_plan(case.program, PLAIN)
+    assert len(plan.unit.parts) > 2
+    executable = load(plan, profile="debug+strict", toolchain=find_toolchain(compiler))
+    assert not [*differences(run_c(executable, case), expected(case))]
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_a_program_that_needs_no_helper_has_no_warning_for_it(compiler: str) -> None:
+    x, y, (i,) = Tensor("x", (3,)), Tensor("y", (3,)), indices("i")
+    program = Program((x,), (y,), (statement(y[i], "=", 2 * x[i]),))
+    load(make_plan(program), profile="debug+strict", toolchain=find_toolchain(compiler))
+
+
+CHILD = """
+from tests.codegen.test_strict import SANITIZED, TOLERANCE, assert_agree
+for suite, options in SANITIZED:
+    assert_agree(
+        suite(), options, profile="sanitize+strict", compiler={compiler!r}, tolerance=TOLERANCE
+    )
+print("clean")
+"""
+
+
+def run_sanitized(text: str, compiler: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python with a sanitizer's runtime loaded first, its own small arrays on the heap."""
+    toolchain = find_toolchain(compiler)
+    assert toolchain is not None
+    variables = sanitizer_environment(toolchain) | {"PYTHONMALLOC": "malloc"}
+    return subprocess.run(
+        [sys.executable, "-c", text],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_no_sanitizer_has_anything_to_say(compiler: str) -> None:
+    """Arrays have exactly their size, so that one element too far is seen."""
+    done = run_sanitized(CHILD.format(compiler=compiler), compiler)
+    assert done.stdout == "clean\n", done.stderr[-4000:]
+
+
+BAD = """
+import numpy as np
+from codegen.build import build, find_toolchain
+library = build(
+    {{"bad": "float bad(const float *x) {{ return x[3]; }}"}},
+    "float bad(const float *x);", profile="sanitize", toolchain=find_toolchain({compiler!r}),
+)
+library.lib.bad(library.ffi.from_buffer("float *", np.zeros(3, "float32")))
+"""
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_the_sanitizers_see_one_element_too_far(compiler: str) -> None:
+    done = run_sanitized(BAD.format(compiler=compiler), compiler)
+    assert done.returncode != 0
+    assert "heap-buffer-overflow" in done.stderr
