@@ -24,6 +24,7 @@ from codegen.nest import (
     Scratch,
     Store,
     When,
+    names_in,
     nested,
     spell,
 )
@@ -128,6 +129,8 @@ class Printer:
                 low = self._bound(start, "imax")
                 high = self._bound(stop, "imin")
                 move = f"++{index}" if step == 1 else f"{index} += {step}"
+                if self._must_stay(node):
+                    yield f"{pad}#pragma GCC unroll 1"
                 yield f"{pad}for (int64_t {index} = {low}; {index} < {high}; {move}) {{"
                 for inner in body:
                     yield from self.lines(inner, depth + 1)
@@ -147,11 +150,43 @@ class Printer:
             case Remark(text):
                 yield f"{pad}/* {commented(text)} */"
 
+    def _must_stay(self, loop: Loop) -> bool:
+        """Whether a loop of known length that holds no other reads arrays on a condition.
+
+        At -O3 gcc 12 unrolls it, vectorizes the loop around it instead, and reads wrong elements
+        under a mask; compare https://gcc.gnu.org/PR114375. Found by tests/graphcnn/ops/test_tiles.
+        """
+        known = all(isinstance(n, Number) for n in (*loop.start, *loop.stop))
+        return known and _is_innermost(loop.body) and any(map(self._reads_if, loop.body))
+
+    def _reads_if(self, node: Node) -> bool:
+        match node:
+            case When(_, body):
+                return bool(names_in(body, ()) & self.arrays.keys())
+            case Let(_, _, value) | Store(_, value):
+                return self._chooses_read(value)
+        return False
+
+    def _chooses_read(self, e: Expression) -> bool:
+        match e:
+            case Apply("select", (_, a, b)):
+                branches = (Let("", a.dtype, a), Let("", b.dtype, b))
+                return bool(names_in(branches, ()) & self.arrays.keys())
+            case Apply(_, args):
+                return any(map(self._chooses_read, args))
+        return False
+
     def _bound(self, parts: tuple[Expression, ...], pick: str) -> str:
         text = self.expression(parts[0])
         for part in parts[1:]:
             text = f"{pick}({text}, {self.expression(part)})"
         return text
+
+
+def _is_innermost(body: tuple[Node, ...]) -> bool:
+    return not any(
+        isinstance(n, Loop) or (isinstance(n, When) and not _is_innermost(n.body)) for n in body
+    )
 
 
 def _is(e: Expression, op: str) -> bool:
