@@ -17,7 +17,7 @@ from codegen.nest import Function
 from codegen.notation import Tensor
 from codegen.program import Program, describe
 
-PART = 250  # lines of functions in one part: parts compile side by side
+PART = 400  # lines of functions in one part: parts compile side by side
 
 
 @dataclass(frozen=True)

@@ -50,14 +50,13 @@ static inline UNUSED double sum_lanes(double *x, int64_t n) {
 /* Denormal numbers make arithmetic many times slower and matter to nobody here: while a program
  * runs they are flushed to zero. The caller's mode is put back when it is done. */
 #if defined(__SSE2__)
-#include <xmmintrin.h>
 typedef unsigned int float_mode;
 static inline UNUSED float_mode flush_denormals(void) {
-    const float_mode before = _mm_getcsr();
-    _mm_setcsr(before | 0x8040u);
+    const float_mode before = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(before | 0x8040u);
     return before;
 }
-static inline UNUSED void restore_mode(float_mode before) { _mm_setcsr(before); }
+static inline UNUSED void restore_mode(float_mode before) { __builtin_ia32_ldmxcsr(before); }
 #elif defined(__aarch64__)
 typedef uint64_t float_mode;
 static inline UNUSED float_mode flush_denormals(void) {
