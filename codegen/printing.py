@@ -40,6 +40,8 @@ class FormulaPrinter(StrPrinter):
         base, exponent = expr.args
         if exponent == sympy.S.Half:
             return f"sqrt({self._print(base)})"
+        if exponent.is_Number and exponent < -1:
+            return f"1/{self._print(sympy.Pow(base, -exponent))}"
         shown = self.parenthesize(base, PRECEDENCE["Pow"])
         match exponent:
             case 2:

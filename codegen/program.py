@@ -100,6 +100,9 @@ class Program:
         for size in (n for sizes in (*shapes, *boxes) for n in sizes):
             if not isinstance(size, int):
                 symbols |= size.free_symbols
+        for s in self.statements:
+            for expr in (*s.maps, s.body, *(b.value for b in s.bindings)):
+                symbols |= {d for d in expr.free_symbols if isinstance(d, Dim)}
         return tuple(sorted(symbols, key=lambda d: d.name))
 
     def with_statements(self, statements: Iterable[Statement]) -> Program:

@@ -3,6 +3,7 @@
 Values are small integers: sums and products of them are exact in every dtype and every order.
 """
 
+import functools
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -354,6 +355,7 @@ def draw_case(choose: Chooser) -> Case | None:
     return Case(program, arrays, dims)
 
 
+@functools.cache
 def random_cases(count: int, start: int = 0) -> list[Case]:
     """So many cases, the same ones each time."""
     cases: list[Case] = []

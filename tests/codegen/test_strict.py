@@ -1,5 +1,6 @@
 """All C that comes out compiles without a warning and touches nothing that is not its own."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -67,6 +68,7 @@ def op_cases(op: str, examples: int) -> list[Case]:
     return found
 
 
+@functools.cache
 def all_ops(examples: int = 1) -> list[Case]:
     return [case for op in sorted(REGISTRY) for case in op_cases(op, examples)]
 
@@ -77,8 +79,8 @@ SUITES: dict[str, Callable[[], list[Case]]] = {
 }
 # Sanitized Python and C are many times slower: fewer programs.
 SANITIZED = [
-    (lambda: random_cases(30, start=30_000), OPTIONS["default"]),
-    (lambda: random_cases(20, start=31_000), OPTIONS["plain"]),
+    (lambda: random_cases(20, start=30_000), OPTIONS["default"]),
+    (lambda: random_cases(10, start=31_000), OPTIONS["plain"]),
     (all_ops, OPTIONS["default"]),
 ]
 
