@@ -17,13 +17,12 @@ from codegen.notation import FLOATS, Reduce, Statement, Tensor
 
 LANES = 16  # floats in the widest vector register; narrower machines use several
 TILE = 64  # elements of a row that are accumulated at once, on the stack
-SHORT = 16  # a reduction this short runs inside the lane loop, its sum in a register
 TYPICAL = 64  # what a symbolic size is taken for
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How one reduction runs: its outer loops, the lane index, the loop inside the lanes.
+    """How one reduction runs: its outer loops, its reduced ones, the lane index.
 
     `lane` is a parallel index (one accumulator an element), a reduced one (partial sums that are
     added in a fixed order), or None (one scalar accumulator).
@@ -32,15 +31,11 @@ class Schedule:
     outer: tuple[Index, ...]
     reduced: tuple[Index, ...]
     lane: Index | None
-    inner: Index | None = None
     tile: int = TILE
 
     def __str__(self) -> str:
-        parts = [f"outer {' '.join(map(str, self.outer)) or '-'}"]
-        parts += [f"reduce {' '.join(map(str, self.reduced)) or '-'}"]
-        parts += [f"lanes {self.lane or '-'}"]
-        parts += [f"inside {self.inner}"] if self.inner else []
-        return ", ".join(parts)
+        outer, reduced = (" ".join(map(str, s)) or "-" for s in (self.outer, self.reduced))
+        return f"outer {outer}, reduce {reduced}, lanes {self.lane or '-'}"
 
 
 def choose_schedule(statement: Statement) -> Schedule:
@@ -52,12 +47,7 @@ def choose_schedule(statement: Statement) -> Schedule:
     lane = candidates[scored[0][1]] if scored and scored[0][0] < 1 else None
     outer = tuple(i for i in statement.parallel if i != lane)
     reduced = tuple(i for i in far_first(statement) if i != lane)
-    inner = None
-    if lane in statement.parallel and reduced and statement.op is Reduce.SUM:
-        size = statement.sizes[reduced[-1]]
-        if isinstance(size, int) and size <= SHORT:
-            inner, reduced = reduced[-1], reduced[:-1]
-    return Schedule(outer, reduced, lane, inner)
+    return Schedule(outer, reduced, lane)
 
 
 def far_first(statement: Statement) -> tuple[Index, ...]:

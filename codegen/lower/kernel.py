@@ -1,0 +1,145 @@
+"""Kernels: a first stage in memory or in registers, and the pointwise stages that follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import sympy
+
+from codegen.affine import Index
+from codegen.freeze import size_of
+from codegen.lower.loops import ZERO
+from codegen.lower.reduction import Reductions, unguarded
+from codegen.names import Names
+from codegen.nest import Apply, Element, Expression, Let, Loop, Name, Node, Number, Store
+from codegen.notation import Reduce, Statement, Tensor
+from codegen.rewrite.maps import injective
+from codegen.schedule.fuse import Kernel, Stage
+from codegen.schedule.order import Schedule, choose_schedule
+
+
+class KernelWriter(Reductions):
+    """Writes the nodes of one kernel; tensors outside `stored` live in registers only."""
+
+    def __init__(self, names: Names, stored: set[str]) -> None:
+        super().__init__(names)
+        self.stored = stored
+
+    def kernel(self, kernel: Kernel) -> list[Node]:
+        """A whole first stage shares its loops with the pointwise stages after it."""
+        first, *rest = kernel.stages
+        if not first.whole:
+            return self.in_memory(first)
+        reductions = [s for s in first.statements if s.reduced]
+        if not reductions:
+            return self.pointwise([first, *rest])
+        return self.reduction(first, reductions, rest)
+
+    def in_memory(self, stage: Stage) -> list[Node]:
+        """Fill the tensor with its identity, then let each statement add to it in memory."""
+        nodes: list[Node] = []
+        head = stage.statements[0]
+        if not _fills(head):
+            nodes += self.fill(stage.tensor, head.op.identity(stage.tensor.dtype))
+        for s in stage.statements:
+            nodes += self.statement(s)
+        return nodes
+
+    def fill(self, tensor: Tensor, value: float) -> list[Node]:
+        """Give every element one value."""
+        letters = [Index(f"z{axis}") for axis in range(tensor.rank)]
+        place = Element(
+            self.names.tensor(tensor),
+            tuple(Name(self.names.letter(i)) for i in letters),
+            tensor.dtype,
+        )
+        node: Node = Store(place, Number(value, tensor.dtype))
+        for i, n in zip(reversed(letters), reversed(tensor.shape), strict=True):
+            node = Loop(self.names.letter(i), (ZERO,), (size_of(n, self.names.letter),), (node,))
+        return [node]
+
+    def statement(self, s: Statement) -> list[Node]:
+        """Give the nest of a statement that works on its target in memory."""
+        if not s.reduced or s.bindings or (s.op is Reduce.SUM and not injective(s)):
+            self.schedules.append(Schedule(s.parallel, s.reduced, None))
+            op = "+=" if s.op is Reduce.SUM else "="
+            leaf: list[Node] = [Store(self.element(s.target, s.maps), self.single(s), op)]
+            return self.loops((*s.parallel, *s.reduced), s, leaf)
+        schedule = choose_schedule(s)
+        self.schedules.append(schedule)
+
+        def finish(value: Expression) -> list[Node]:
+            return [
+                Store(self.element(s.target, s.maps), value, "+=" if s.op is Reduce.SUM else "=")
+            ]
+
+        return self.accumulated([s], schedule, finish)
+
+    def pointwise(self, stages: Sequence[Stage]) -> list[Node]:
+        """Give one nest whose innermost body computes every stage."""
+        first = stages[0].statements[0]
+        nodes: list[Node] = []
+        for stage in stages:
+            nodes += self.point(stage)
+        self.schedules.append(Schedule(first.parallel, (), None))
+        return self.loops(first.parallel, unguarded(first), nodes)
+
+    def point(self, stage: Stage) -> list[Node]:
+        """Compute one stage at one point; keep it in a register, store it if anybody needs it."""
+        total: Expression | None = None
+        for s in stage.statements:
+            # An assignment after a fill leaves the fill where it is excluded.
+            value = self.guarded(s, total if s.op is Reduce.SET else None)
+            added = total is not None and s.op is not Reduce.SET
+            total = Apply("+", (total, value), s.compute_dtype) if total and added else value
+        assert total is not None
+        if stage.tensor.dtype != total.dtype:
+            total = Apply("cast", (total,), stage.tensor.dtype)
+        return self.keep(stage.statements[0], total)
+
+    def keep(self, s: Statement, value: Expression) -> list[Node]:
+        """Hold a value in a register, and in memory if anybody needs it there."""
+        local = self.names.local(s.target)
+        self.local[s.target] = Name(local, s.target.dtype)
+        nodes: list[Node] = [Let(local, s.target.dtype, value)]
+        if s.target.name in self.stored:
+            nodes.append(Store(self.element(s.target, s.maps), Name(local, s.target.dtype)))
+        return nodes
+
+    def reduction(
+        self, first: Stage, reductions: list[Statement], rest: Sequence[Stage]
+    ) -> list[Node]:
+        """Reduce in registers, then run the pointwise stages on the result."""
+        start = next((s for s in first.statements if not s.reduced), None)
+        extra = [s for s in first.statements if not s.reduced and s is not start]
+        schedule = choose_schedule(reductions[0])
+        lane = schedule.lane
+        length = lane and reductions[0].sizes[lane]
+        if any(
+            choose_schedule(r).lane != lane or (lane and r.sizes[lane] != length)
+            for r in reductions[1:]
+        ):
+            schedule = replace(schedule, lane=None, reduced=reductions[0].reduced)
+            schedule = replace(schedule, outer=reductions[0].parallel)
+        self.schedules.append(schedule)
+
+        def finish(value: Expression) -> list[Node]:
+            for s in extra:
+                value = Apply("+", (value, self.guarded(s)), s.target.dtype)
+            nodes = self.keep(reductions[0], value)
+            for stage in rest:
+                nodes += self.point(stage)
+            return nodes
+
+        return self.accumulated(reductions, schedule, finish, start)
+
+
+def _fills(s: Statement) -> bool:
+    """Whether a statement writes every element, so that no fill need come before it."""
+    points, elements = (
+        sympy.expand(sympy.Mul(*map(sympy.sympify, sizes)))
+        for sizes in ((n for _, n in s.box), s.target.shape)
+    )
+    once = not s.guards and not s.bindings and injective(s)
+    return s.op is Reduce.SET and once and points == elements
