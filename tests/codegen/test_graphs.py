@@ -124,7 +124,7 @@ def graphs(count: int, start: int = 0) -> list[Case]:
 
 @pytest.mark.parametrize("options", [Options(), PLAIN], ids=["default", "plain"])
 def test_c_computes_random_graphs_and_their_gradients(options: Options) -> None:
-    assert_agree(graphs(30), options, profile="debug+strict", tolerance=TOLERANCE)
+    assert_agree(graphs(20), options, profile="debug+strict", tolerance=TOLERANCE)
 
 
 def test_optimised_c_computes_random_graphs_and_their_gradients() -> None:
@@ -132,7 +132,7 @@ def test_optimised_c_computes_random_graphs_and_their_gradients() -> None:
 
 
 def test_both_ways_of_interpreting_agree() -> None:
-    for case in graphs(15, start=2000):
+    for case in graphs(10, start=2000):
         assert not [*differences(expected(case, fast=True), expected(case), TOLERANCE)], str(case)
 
 

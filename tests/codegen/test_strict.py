@@ -47,7 +47,7 @@ def case_of(nodes: Iterable[Node], arrays: dict[str, Array]) -> Case:
     return Case(program, given, bind_dims((t, given[t.name].shape) for t in program.inputs))
 
 
-def op_cases(op: str, examples: int) -> list[Case]:
+def op_cases(op: str, examples: int = 2) -> list[Case]:
     """An op and its gradients, in float64, on the arguments that its own tests draw."""
     found: list[Case] = []
 
@@ -69,8 +69,8 @@ def op_cases(op: str, examples: int) -> list[Case]:
 
 
 @functools.cache
-def all_ops(examples: int = 1) -> list[Case]:
-    return [case for op in sorted(REGISTRY) for case in op_cases(op, examples)]
+def all_ops() -> list[Case]:
+    return [case for op in sorted(REGISTRY) for case in op_cases(op)]
 
 
 SUITES: dict[str, Callable[[], list[Case]]] = {
@@ -93,7 +93,7 @@ def suite(request: pytest.FixtureRequest) -> list[Case]:
 @pytest.mark.parametrize("options", OPTIONS)
 def test_every_op_in_c_is_the_interpreter(options: str) -> None:
     """Values and gradients of the whole registry."""
-    assert_agree(all_ops(2), OPTIONS[options], profile="debug+strict", tolerance=TOLERANCE)
+    assert_agree(all_ops(), OPTIONS[options], profile="debug+strict", tolerance=TOLERANCE)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
