@@ -79,14 +79,18 @@ def test_the_gradient_is_the_exact_adjoint(op: str, executor: Executor) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("op", ["conv2d"])
-def test_ten_thousand_convolutions_are_exact_adjoints(op: str) -> None:
-    @settings(max_examples=10_000)
-    @given(arguments_of(op), st.data())
+def test_ten_thousand_convolutions_are_exact_adjoints() -> None:
+    checked: set[str] = set()
+
+    @settings(max_examples=12_000)
+    @given(arguments_of("conv2d"), st.data())
     def claim(arguments: dict[str, Any], data: st.DataObject) -> None:
-        check_adjoint(op, arguments, source(data.draw), EXECUTORS["interpreter"])
+        check_adjoint("conv2d", arguments, source(data.draw), EXECUTORS["interpreter"])
+        # Values count too: every case has numbers of its own.
+        checked.add(repr(arguments))
 
     claim()
+    assert len(checked) >= 10_000
 
 
 def test_the_ops_named_here_exist() -> None:
