@@ -152,7 +152,14 @@ def run_sanitized(text: str, compiler: str) -> "subprocess.CompletedProcess[str]
     )
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
+# Sanitized runs take longest: the first compiler each time, all of them in long runs.
+SANITIZERS = [
+    *COMPILERS[:1],
+    *(pytest.param(name, marks=pytest.mark.long) for name in COMPILERS[1:]),
+]
+
+
+@pytest.mark.parametrize("compiler", SANITIZERS)
 def test_no_sanitizer_has_anything_to_say(compiler: str) -> None:
     """Arrays have exactly their size, so that one element too far is seen."""
     done = run_sanitized(CHILD.format(compiler=compiler), compiler)
