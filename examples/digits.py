@@ -115,7 +115,5 @@ axes.set(xlabel="step", ylabel="loss", yscale="log", title="LeNet-like network o
 axes.legend()
 figure.savefig(OUT / "loss.png", dpi=150)
 
-print(
-    f"test accuracy {accuracy(test):.4f} on {TEST} digits never trained on ({len(train)} trained on)"
-)
+print(f"test accuracy {accuracy(test):.4f} on {TEST} digits never trained on")
 print(f"pictures, C, memory report and loss curve are in {OUT.resolve().name}/")

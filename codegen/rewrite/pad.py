@@ -4,7 +4,9 @@ Before: y[n,k,i] += w[k,u]·x[n,i + u - 1]                where 0 ≤ i + u - 1 
 After:  x_padded[n,i + 1] = x[n,i]
         y[n,k,i] += w[k,u]·x_padded[n,i + u]
 
-Only for sums of products over several points, where each copied element is read many times.
+Only for sums of products over several points, where each copied element is read many times. A
+factor that is infinite or NaN meets the zeros of the padding and makes NaN, as it does in PyTorch;
+for finite factors the padding is excluded exactly.
 """
 
 from __future__ import annotations
