@@ -20,14 +20,28 @@ from typing import Any
 import sympy
 
 from codegen.affine import Index, Size, split
-from codegen.notation import Guard, Reduce, Statement, accesses
+from codegen.notation import Guard, Reduce, Statement, Tensor, accesses
+from codegen.notation import statement as state
 from codegen.program import Program
 from codegen.rewrite.maps import injective, mixed_radix
 
 
 def gather(program: Program) -> Program:
     """Give the program with every sum whose left side is affine and overlapping inverted."""
-    return program.with_statements(g for s in program.statements for g in gathered(s))
+    statements: list[Statement] = []
+    parts = {s: [*gathered(s)] for s in program.statements}
+    reached = {s.target for s, found in parts.items() if found}
+    for s, found in parts.items():
+        if s.target not in reached:  # stride 2 onto one element, for which all points are odd
+            reached.add(s.target)
+            found = [_nothing(s.target)]
+        statements += found
+    return program.with_statements(statements)
+
+
+def _nothing(tensor: Tensor) -> Statement:
+    at = tuple(Index(f"a{axis}") for axis in range(tensor.rank))
+    return state(tensor[at], Reduce.SET, sympy.S.Zero)
 
 
 def gathered(statement: Statement) -> Iterator[Statement]:
