@@ -163,6 +163,8 @@ def load_together(
     """Give programs compiled in a few builds, side by side."""
     require_toolchain()  # asked once, not by each thread
     plans = [make_plan(p, entry=f"run{k}") for k, p in enumerate(programs)]
+    for plan in plans:
+        assert plan.unit.text  # made here: SymPy is not made for threads, which only wait for C
     shares = [plans[k::at_once] for k in range(at_once) if plans[k::at_once]]
     with ThreadPoolExecutor(at_once) as pool:
         work = partial(compile_together, profile=profile, compiler=compiler)

@@ -9,7 +9,7 @@ import pytest
 from codegen.build import compiler_calls
 from codegen.build.cache import DIRECTORY_VARIABLE
 from codegen.compile import Executable
-from codegen.notation import FLOATS, DType
+from codegen.notation import FLOATS, DType, Reduce
 from graphcnn.op import REGISTRY
 from tests.codegen.running import COMPILERS
 from tests.codegen.test_strict import run_sanitized
@@ -60,9 +60,15 @@ def check(pairs: Compiled) -> None:
             assert_same(made, executable, made.case(size))
 
 
+def is_own_largest(made: OpProgram) -> bool:
+    """Whether the largest of one value is taken: in x - max x algebra then sees x - x = 0."""
+    tops = [s for s in made.program.statements if s.op is Reduce.MAX]
+    return any(all(s.sizes[i] == 1 for i in s.reduced) for s in tops)
+
+
 def check_spoilt(pairs: Compiled) -> None:
     for made, executable in pairs:
-        if made.op == "astype":
+        if made.op == "astype" or is_own_largest(made):
             continue  # no integer stands for NaN
         rng = np.random.default_rng(1)
         for size in made.sizes:
