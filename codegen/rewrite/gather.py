@@ -29,9 +29,9 @@ from codegen.rewrite.maps import injective, mixed_radix
 def gather(program: Program) -> Program:
     """Give the program with every sum whose left side is affine and overlapping inverted."""
     statements: list[Statement] = []
-    parts = {s: [*gathered(s)] for s in program.statements}
-    reached = {s.target for s, found in parts.items() if found}
-    for s, found in parts.items():
+    parts = [(s, [*gathered(s)]) for s in program.statements]  # equal sums count twice
+    reached = {s.target for s, found in parts if found}
+    for s, found in parts:
         if s.target not in reached:  # stride 2 onto one element, for which all points are odd
             reached.add(s.target)
             found = [_nothing(s.target)]

@@ -109,6 +109,12 @@ def test_gather_leaves_what_it_cannot_solve() -> None:
     assert gather(diagonal) == diagonal
 
 
+def test_a_sum_stated_twice_counts_twice() -> None:
+    once = statement(x(3, name="y")[i], "+=", x(3)[i])
+    assert shown(gather(program(once, once))) == ["y[i] += x[i]", "y[i] += x[i]"]
+    assert shown(settle(program(once, once))) == ["y[i] = 2·x[i]"]
+
+
 def test_settle_makes_one_assignment_of_element_wise_sums() -> None:
     y = x(3, name="y")
     before = program(
