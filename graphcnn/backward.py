@@ -16,6 +16,8 @@ from graphcnn.errors import DTypeError, GradientError, ShapeError, user_origin
 from graphcnn.fragment import Fragment
 from graphcnn.graph import Graph, Node, full, listed
 
+ONLY_FLOATS = "a gradient says what a small change does, and only floats change by little"
+
 
 def grad(
     loss: Node,
@@ -43,7 +45,7 @@ def grad(
         if node.dtype not in FLOATS:
             raise GradientError(
                 f"{node!r} holds {node.dtype} values",
-                rule="a gradient says what a small change does, and only floats change by little",
+                rule=ONLY_FLOATS,
                 fix="ask for the gradient of the float parameters or inputs",
             ).at(who, origin)
         if node in gradients:
@@ -87,7 +89,7 @@ def _seed(loss: Node, seed: Node | None) -> Node:
     if loss.dtype not in FLOATS:
         raise GradientError(
             f"the loss is {loss!r}, which holds {loss.dtype} values ({loss.origin})",
-            rule="a gradient says what a small change does, and only floats change by little",
+            rule=ONLY_FLOATS,
             fix="start from a float loss; comparisons and argmax have no gradient",
         ).at(who, origin)
     if seed is None:

@@ -154,7 +154,7 @@ class Printer:
         """Whether a loop of known length that holds no other reads arrays on a condition.
 
         At -O3 gcc 12 unrolls it, vectorizes the loop around it instead, and reads wrong elements
-        under a mask; compare https://gcc.gnu.org/PR114375. Found by tests/graphcnn/ops/test_tiles.
+        under a mask. Found by tests/graphcnn/ops/test_tiles.
         """
         known = all(isinstance(n, Number) for n in (*loop.start, *loop.stop))
         return known and _is_innermost(loop.body) and any(map(self._reads_if, loop.body))

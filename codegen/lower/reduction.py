@@ -197,10 +197,8 @@ class Reductions(Loops):
             tail = Loop(slot.name, (ZERO,), (left,), (step, *self.combine(s, part)))
             whole_blocks = isinstance(size, int) and size % lanes == 0
             last = Apply("-", (length, Number(lanes - 1, "int64")), "int64")
-            block: list[Node] = [Let(origin.name, "int64", ZERO, fixed=False)]
-            if whole_blocks:
-                block = [Loop(origin.name, (ZERO,), (length,), (full,), lanes)]
-            else:
+            block: list[Node] = [Loop(origin.name, (ZERO,), (length,), (full,), lanes)]
+            if not whole_blocks:
                 stop = Apply("*", (Apply("/", (length, width), "int64"), width), "int64")
                 block = [
                     Loop(origin.name, (ZERO,), (last,), (full,), lanes),

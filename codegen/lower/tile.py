@@ -14,7 +14,7 @@ from codegen.freeze import whole
 from codegen.names import Names
 from codegen.nest import Apply, Element, Expression, Let, Loop, Name, Node, Number, Scratch, Store
 from codegen.notation import Access, Statement
-from codegen.schedule.tile import Segment, Tile
+from codegen.schedule.tile import Segment, Tile, widest_vector
 
 ZERO = Number(0, "int64")
 Finish = Callable[[Expression], list[Node]]
@@ -55,7 +55,7 @@ class _Block:
         self.writer, self.s, self.tile, self.rows, self.lane = writer, s, tile, rows, lane
         self.names = writer.names
         self.kind = s.target.dtype
-        self.widest = 64 // (4 if self.kind == "float32" else 8)
+        self.widest = widest_vector(self.kind)
         self.starts = {i: Name(self.names.fresh(f"{self.letter(i)}_start")) for i in rows}
         self.steps = {i: Name(self.names.fresh(f"{self.letter(i)}_row")) for i in rows}
 

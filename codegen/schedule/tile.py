@@ -21,7 +21,7 @@ from typing import Any
 import sympy
 
 from codegen.affine import Index, index_symbols
-from codegen.notation import FLOATS, Access, Reduce, Statement
+from codegen.notation import FLOATS, Access, DType, Reduce, Statement
 from codegen.schedule.order import far_first, stride
 
 BYTES = 64  # of the widest vector register
@@ -72,6 +72,15 @@ def choose_tile(statement: Statement) -> Tile | None:
     return best[0] if best else None  # of equals the first: the order of candidates is fixed
 
 
+def widest_vector(dtype: DType) -> int:
+    """Give how many numbers of a float type the widest vector register holds.
+
+    >>> widest_vector("float32"), widest_vector("float64")
+    (16, 8)
+    """
+    return BYTES // (4 if dtype == "float32" else 8)
+
+
 def factors(statement: Statement) -> tuple[Access, ...]:
     """The operands of a plain sum of products of one float type; none where it is not one."""
     parts = sympy.Mul.make_args(statement.body)
@@ -86,8 +95,7 @@ def factors(statement: Statement) -> tuple[Access, ...]:
 
 
 def _candidates(statement: Statement, reads: tuple[Access, ...]) -> Iterator[tuple[Tile, float]]:
-    size = 4 if statement.target.dtype == "float32" else 8
-    widest = BYTES // size
+    widest = widest_vector(statement.target.dtype)
     used = [{i for m in a.maps for i in index_symbols(m)} for a in reads]
     order = far_first(statement)
     for lane, length in statement.box:
