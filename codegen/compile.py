@@ -18,13 +18,14 @@ from codegen.build import build
 from codegen.emit import Unit, declarations, function_text, given_arrays, unit_text
 from codegen.fingerprint import fingerprint
 from codegen.lower import Lowered, lower
+from codegen.machine import Machine, this_machine
 from codegen.memory import MemoryPlan, find_views
 from codegen.memory import plan as plan_memory
 from codegen.names import Names
 from codegen.notation import Tensor
 from codegen.program import Program
 from codegen.rewrite import PASSES, rewrite
-from codegen.schedule import Kernel, fuse
+from codegen.schedule import Kernel, fuse, lay_out
 
 Array = npt.NDArray[Any]
 
@@ -34,15 +35,21 @@ class Options:
     """What may be switched without changing results beyond rounding.
 
     `off` names rewrites to leave out (see `codegen.rewrite.PASSES`); `fuse` and `views` switch
-    the grouping of statements into kernels and the sharing of memory by reshapes.
+    the grouping of statements into kernels and the sharing of memory by reshapes. `machine` is what
+    schedules are made for, this one unless given.
     """
 
     off: frozenset[str] = frozenset()
     fuse: bool = True
     views: bool = True
+    layouts: bool = True
+    machine: Machine | None = None
 
     def __repr__(self) -> str:
-        return f"Options(off={sorted(self.off)}, fuse={self.fuse}, views={self.views})"
+        switches = (
+            f"off={sorted(self.off)}, fuse={self.fuse}, views={self.views}, layouts={self.layouts}"
+        )
+        return f"Options({switches}, machine={self.machine})"
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,11 @@ class Plan:
     entry: str = "run"
 
     @cached_property
+    def machine(self) -> Machine:
+        """The machine that schedules are made for."""
+        return self.options.machine or this_machine()
+
+    @cached_property
     def _rewriting(self) -> tuple[Program, tuple[tuple[str, Program], ...]]:
         return rewrite(self.program, self.options.off)
 
@@ -79,23 +91,28 @@ class Plan:
         return self._rewriting[1]
 
     @cached_property
+    def laid_out(self) -> Program:
+        """The rewritten program with indices cut, operands packed and tensors in blocks."""
+        return lay_out(self.rewritten, self.machine) if self.options.layouts else self.rewritten
+
+    @cached_property
     def _views(self) -> Mapping[Tensor, Tensor]:
-        return find_views(self.rewritten) if self.options.views else {}
+        return find_views(self.laid_out) if self.options.views else {}
 
     @cached_property
     def kernels(self) -> tuple[Kernel, ...]:
         """The statements grouped into loop nests."""
-        return fuse(self.rewritten, self._views, enabled=self.options.fuse)
+        return fuse(self.laid_out, self._views, enabled=self.options.fuse)
 
     @cached_property
     def memory(self) -> MemoryPlan:
         """Where each tensor lives."""
-        return plan_memory(self.rewritten, self.kernels, self._views)
+        return plan_memory(self.laid_out, self.kernels, self._views)
 
     @cached_property
     def _names(self) -> Names:
-        names = Names(self.rewritten.tensors, self.program.dims, _letters(self.kernels))
-        for old, new in self.rewritten.updates:
+        names = Names(self.laid_out.tensors, self.program.dims, _letters(self.kernels))
+        for old, new in self.laid_out.updates:
             if self.memory.base.get(new) == old:
                 names.alias(new, old)
         return names
@@ -103,12 +120,14 @@ class Plan:
     @cached_property
     def nests(self) -> tuple[Lowered, ...]:
         """The loop nest of each kernel."""
-        return tuple(lower(kernel, self._names, self.memory) for kernel in self.kernels)
+        return tuple(
+            lower(kernel, self._names, self.memory, self.machine) for kernel in self.kernels
+        )
 
     @cached_property
     def unit(self) -> Unit:
         """The C text."""
-        return unit_text(self.rewritten, self.nests, self.memory, self._names, self.entry)
+        return unit_text(self.laid_out, self.nests, self.memory, self._names, self.entry)
 
     @property
     def arrays(self) -> tuple[Tensor, ...]:
@@ -126,6 +145,7 @@ class Plan:
         return {
             "statements": str(self.program),
             **{f"after {name}": str(program) for name, program in self.rewrites},
+            **({} if self.laid_out == self.rewritten else {"layouts": str(self.laid_out)}),
             "kernels": "\n\n".join(map(str, self.kernels)),
             "schedules": "\n".join(
                 f"{low.function.name}: {schedule}"
@@ -194,7 +214,7 @@ def load(made: Plan, *, profile: str = "release", toolchain: Any = None) -> Exec
     library = build(
         lambda: made.unit.parts,
         declarations(entry),
-        origin=fingerprint(made.program, made.options, entry),
+        origin=fingerprint(made.program, made.options, made.machine, entry),
         profile=profile,
         toolchain=toolchain,
     )
@@ -203,5 +223,5 @@ def load(made: Plan, *, profile: str = "release", toolchain: Any = None) -> Exec
     )
 
 
-PLAIN = Options(frozenset(p.name for p in PASSES), fuse=False, views=False)
+PLAIN = Options(frozenset(p.name for p in PASSES), fuse=False, views=False, layouts=False)
 """Everything optional switched off: one nest a statement, guards tested, scatters left alone."""

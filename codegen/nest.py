@@ -58,13 +58,17 @@ Expression = Number | Name | Element | Apply
 
 @dataclass(frozen=True)
 class Loop:
-    """`for index in [start, stop) step: body`; the bounds are the tightest of several."""
+    """`for index in [start, stop) step: body`; the bounds are the tightest of several.
+
+    A `rolled` loop is not to be unrolled: its body fills the registers.
+    """
 
     index: str
     start: tuple[Expression, ...]
     stop: tuple[Expression, ...]
     body: tuple[Node, ...]
     step: int = 1
+    rolled: bool = False
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ OPTIONAL = (
     ("-fno-math-errno",),  # sqrt becomes one instruction
     ("-fno-trapping-math",),  # a choice becomes a blend
     ("-ffp-contract=fast",),  # a*b + c becomes one fused instruction
+    # It keeps what the next iteration reads again in registers, of which a register tile has none.
+    ("-fno-predictive-commoning",),
     ("-fno-semantic-interposition",),  # our functions may be inlined into each other
     ("-pthread",),
     ("-Wl,-Bsymbolic",),  # a function named like one of libc's stays ours

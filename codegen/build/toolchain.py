@@ -29,6 +29,13 @@ _PROBE = """\
 #include <math.h>
 #include <stdint.h>
 int32_t probe(int32_t x) { return (int32_t)sqrt((double)x); }
+#if defined(__AVX512F__)
+int32_t vector_bytes(void) { return 64; }
+#elif defined(__AVX__)
+int32_t vector_bytes(void) { return 32; }
+#else
+int32_t vector_bytes(void) { return 16; }
+#endif
 """
 
 # To be raised when the probing changes otherwise than by _PROBE and the tables of flags.
@@ -44,7 +51,10 @@ or set CC to the command of one, as in CC=/opt/gcc/bin/gcc; unset, CC leaves the
 
 @dataclass(frozen=True)
 class Toolchain:
-    """A C compiler that works, the flags it takes in every profile, and the processor it is for."""
+    """A C compiler that works, the flags it takes in every profile, and the processor it is for.
+
+    `vector_bytes` is the widest vector register that code compiled with these flags uses.
+    """
 
     command: tuple[str, ...]
     name: str
@@ -52,6 +62,7 @@ class Toolchain:
     cpu: str = field(repr=False)
     compile_flags: tuple[str, ...]
     link_flags: tuple[str, ...]
+    vector_bytes: int
 
     @property
     def identity(self) -> str:
@@ -180,9 +191,9 @@ def _probe(
         outcome = compile_with(optional)
         if not outcome.succeeded:
             return outcome.complaint(most=3)
-        fault = _find_fault(library)
-        if fault:
-            return fault
+        vector_bytes = _load_probe(library)
+        if isinstance(vector_bytes, str):
+            return vector_bytes
         version = run_compiler((*command, "--version"), folder).text
     ours, links = _part(optional)
     return Toolchain(
@@ -192,6 +203,7 @@ def _probe(
         identify_cpu(),
         (*ours, *compile_flags),
         (*links, *link_flags),
+        vector_bytes,
     )
 
 
@@ -203,12 +215,16 @@ def _part(flags: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     )
 
 
-def _find_fault(library: Path) -> str | None:
+def _load_probe(library: Path) -> int | str:
+    """The bytes of the widest vector register, or what is wrong with the library."""
     try:
-        answer = ctypes.CDLL(str(library)).probe(42 * 42)
+        probe = ctypes.CDLL(str(library))
+        answer, vector_bytes = probe.probe(42 * 42), probe.vector_bytes()
     except (OSError, AttributeError) as error:
         return f"what it compiles cannot be loaded: {error}"
-    return None if answer == 42 else f"what it compiles gives {answer} as the root of {42 * 42}"
+    if answer != 42:
+        return f"what it compiles gives {answer} as the root of {42 * 42}"
+    return int(vector_bytes)
 
 
 def _name_compiler(program: str, version: str) -> str:

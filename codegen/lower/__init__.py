@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from codegen.freeze import size_of
 from codegen.lower.kernel import KernelWriter
+from codegen.machine import Machine
 from codegen.memory import MemoryPlan
 from codegen.names import Names
 from codegen.nest import Array, Function, names_in, without_unused
@@ -27,12 +28,12 @@ class Lowered:
     schedules: tuple[Schedule | Tile, ...]
 
 
-def lower(kernel: Kernel, names: Names, memory: MemoryPlan) -> Lowered:
+def lower(kernel: Kernel, names: Names, memory: MemoryPlan, machine: Machine) -> Lowered:
     """Give the loop nest of a kernel; tensors that are not stored live in registers only."""
     stored = memory.stored
     names.restart()
     flat = _collapsed(kernel)
-    writer = KernelWriter(names, {t.name for t in stored})
+    writer = KernelWriter(names, {t.name for t in stored}, machine)
     body = without_unused(tuple(writer.kernel(flat)))
     shapes = {t.name: t for s in flat.statements for t in (s.target, *(a.tensor for a in s.reads))}
     written = {names.tensor(t) for t in kernel.made if t in stored}

@@ -11,6 +11,7 @@ from codegen.affine import Index
 from codegen.freeze import size_of
 from codegen.lower.loops import ZERO
 from codegen.lower.reduction import Reductions, unguarded
+from codegen.machine import Machine
 from codegen.names import Names
 from codegen.nest import Apply, Element, Expression, Let, Loop, Name, Node, Number, Store
 from codegen.notation import Reduce, Statement, Tensor
@@ -22,8 +23,8 @@ from codegen.schedule.order import Schedule, choose_schedule
 class KernelWriter(Reductions):
     """Writes the nodes of one kernel; tensors outside `stored` live in registers only."""
 
-    def __init__(self, names: Names, stored: set[str]) -> None:
-        super().__init__(names)
+    def __init__(self, names: Names, stored: set[str], machine: Machine) -> None:
+        super().__init__(names, machine)
         self.stored = stored
 
     def kernel(self, kernel: Kernel) -> list[Node]:

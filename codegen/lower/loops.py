@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy
@@ -42,10 +42,13 @@ class Loops:
         leaf: list[Node],
         outside: tuple[Index, ...] = (),
         skip: set[Index] | None = None,
+        *,
+        rolled: bool = False,
     ) -> list[Node]:
         """Give nested loops in this order; each guard becomes a bound of its innermost loop.
 
-        Guards on indices of `skip` are left to a loop inside.
+        Guards on indices of `skip` are left to a loop inside. `rolled` keeps the innermost loop
+        from being unrolled.
         """
         order = tuple(order)
         nodes = self.bound(s.bindings, leaf) if s.bindings else leaf
@@ -64,7 +67,8 @@ class Loops:
                 g for g in firm if index in split(g.expr)[1] and set(split(g.expr)[1]) <= before
             ]
             firm = [g for g in firm if g not in mine]
-            nodes = [self.bounded_loop(index, s.sizes[index], mine, nodes, (ZERO,), None)]
+            loop = self.bounded_loop(index, s.sizes[index], mine, nodes, (ZERO,), None)
+            nodes = [replace(loop, rolled=rolled and depth == len(order) - 1)]
         left = [g for g in firm if set(split(g.expr)[1]) <= set(outside)]
         if left:
             nodes = [When(self.condition(left), tuple(nodes))]

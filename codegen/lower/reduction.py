@@ -11,6 +11,7 @@ from codegen.affine import split
 from codegen.freeze import size_of, whole
 from codegen.lower.loops import ZERO, Loops
 from codegen.lower.tile import tiled
+from codegen.machine import Machine
 from codegen.names import Names
 from codegen.nest import (
     Apply,
@@ -27,7 +28,7 @@ from codegen.nest import (
 )
 from codegen.notation import Reduce, Statement
 from codegen.schedule.order import LANES, Schedule, far_first
-from codegen.schedule.tile import Tile, choose_tile
+from codegen.schedule.tile import Tile, tile_of
 
 POSITION = (Reduce.ARGMAX, Reduce.ARGMIN)
 
@@ -35,8 +36,9 @@ POSITION = (Reduce.ARGMAX, Reduce.ARGMIN)
 class Reductions(Loops):
     """Writes the nests of reductions; `finish` says what becomes of each result."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, machine: Machine) -> None:
         super().__init__(names)
+        self.machine = machine
         self.schedules: list[Schedule | Tile] = []
 
     def accumulated(
@@ -48,15 +50,17 @@ class Reductions(Loops):
     ) -> list[Node]:
         """Give the loops of a reduction with its accumulator in registers."""
         head = statements[0]
-        tile = choose_tile(head) if len(statements) == 1 else None
+        tile = tile_of(head, self.machine) if len(statements) == 1 else None
         if tile is not None:
             self.schedules[-1] = tile
+            known = {*tile.outer}
+            checks = [g for g in unguarded(head).guards if not set(split(g.expr)[1]) <= known]
 
             def begin(value: Expression) -> list[Node]:
                 if start is not None:
                     value = Apply("+", (self.guarded(start), value), head.target.dtype)
                 done: list[Node] = finish(value)
-                return done
+                return [When(self.condition(checks), tuple(done))] if checks else done
 
             return self.loops(tile.outer, unguarded(head), tiled(self, head, tile, begin))
         if schedule.lane is None:

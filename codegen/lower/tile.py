@@ -14,7 +14,7 @@ from codegen.freeze import whole
 from codegen.names import Names
 from codegen.nest import Apply, Element, Expression, Let, Loop, Name, Node, Number, Scratch, Store
 from codegen.notation import Access, Statement
-from codegen.schedule.tile import Segment, Tile, widest_vector
+from codegen.schedule.tile import Segment, Tile
 
 ZERO = Number(0, "int64")
 Finish = Callable[[Expression], list[Node]]
@@ -25,7 +25,9 @@ class Writer(Protocol):
 
     names: Names
 
-    def loops(self, order: Any, s: Statement, leaf: list[Node]) -> list[Node]:
+    def loops(
+        self, order: Any, s: Statement, leaf: list[Node], *, rolled: bool = False
+    ) -> list[Node]:
         """Give nested loops around a leaf."""
 
 
@@ -55,7 +57,6 @@ class _Block:
         self.writer, self.s, self.tile, self.rows, self.lane = writer, s, tile, rows, lane
         self.names = writer.names
         self.kind = s.target.dtype
-        self.widest = widest_vector(self.kind)
         self.starts = {i: Name(self.names.fresh(f"{self.letter(i)}_start")) for i in rows}
         self.steps = {i: Name(self.names.fresh(f"{self.letter(i)}_row")) for i in rows}
 
@@ -128,7 +129,7 @@ class _Block:
     def across(self, finish: Finish) -> list[Node]:
         assert self.lane is not None
         letter = self.letter(self.tile.lane)
-        width = min(self.lane.block, self.widest)
+        width = min(self.lane.block, self.tile.width)
         vectors = self.lane.block // width
         vector = self.vector(width)
         acc, edge = self.names.fresh("acc"), self.names.fresh("tile")
@@ -157,7 +158,7 @@ class _Block:
             Let(letter, "int64", origin),
             Scratch(acc, vector, self.count() * vectors),
             *clear,
-            *self.writer.loops(self.tile.reduced, self.s, add),
+            *self.writer.loops(self.tile.reduced, self.s, add, rolled=True),
             Scratch(edge, self.kind, self.count() * self.lane.block),
             *spill,
         ]
@@ -181,7 +182,7 @@ class _Block:
             nodes += self.each_row([Store(cell, Number(0, vector))])
             low, high = Number(segment.start, "int64"), Number(segment.stop, "int64")
             add = self.each_row([Store(cell, self.product(vector, None), "+=")])
-            inner.append(Loop(letter, (low,), (high,), tuple(add), segment.block))
+            inner.append(Loop(letter, (low,), (high,), tuple(add), segment.block, rolled=True))
             width = Number(segment.block, "int64")
             summed: Expression = cell
             if segment.block > 1:

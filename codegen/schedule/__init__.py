@@ -2,6 +2,7 @@
 
 from codegen.schedule.collapse import collapse
 from codegen.schedule.fuse import Kernel, Stage, fuse
+from codegen.schedule.layout import lay_out
 from codegen.schedule.order import Schedule, choose_schedule
 
-__all__ = ["Kernel", "Schedule", "Stage", "choose_schedule", "collapse", "fuse"]
+__all__ = ["Kernel", "Schedule", "Stage", "choose_schedule", "collapse", "fuse", "lay_out"]

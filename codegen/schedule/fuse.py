@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from codegen.affine import Box, Index
+from codegen.affine import Box, Index, Size, split
 from codegen.notation import Statement, Tensor
 from codegen.program import Program
 
@@ -30,7 +30,8 @@ class Stage:
     @property
     def whole(self) -> bool:
         """Whether each statement covers the tensor, point by point, in plain coordinates."""
-        return all(covers_by_points(s) for s in self.statements)
+        boxes = {tuple(s.sizes[i] for i in s.parallel) for s in self.statements}
+        return len(boxes) == 1 and all(covers_by_points(s) for s in self.statements)
 
     @property
     def pointwise(self) -> bool:
@@ -89,10 +90,21 @@ def covers_by_points(statement: Statement) -> bool:
     for m, n in zip(statement.maps, statement.target.shape, strict=True):
         if m == 0 and n == 1:
             continue
-        if not isinstance(m, Index) or m in seen or sizes[m] != n:
+        constant, steps = split(m)
+        if constant != 0 or seen & set(steps) or not _counts(steps, sizes, n):
             return False
-        seen.add(m)
+        seen |= set(steps)
     return True
+
+
+def _counts(steps: Mapping[Index, Any], sizes: Mapping[Index, Size], n: Size) -> bool:
+    """Whether the indices are the digits of a number that counts from zero up to n."""
+    reach: Any = 1
+    for i, step in sorted(steps.items(), key=lambda item: str(item[1]).rjust(20)):
+        if step != reach:
+            return False
+        reach = reach * sizes[i]
+    return bool(reach == n)
 
 
 def fuse(

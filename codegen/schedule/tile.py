@@ -3,10 +3,10 @@
 A tile keeps `rows × vectors` accumulators in registers over the whole reduction. Each step loads
 the operands that the lane index moves through as vectors and the others as single numbers:
 
-    acc[r][m] += w[k + r, c, u, v] · x[n, c, i + u, j + v + 16·m .. + 16]
+    acc[k][m] += w[k_start + k, c, u, v] · x[n, c, i + u, j + v + 16·m .. + 16]
 
-so R + M loads feed R·M multiplications. The tile with the fewest loads for each multiplication
-and enough accumulators to hide their latency wins.
+so that K + M loads feed K·M multiplications. The tile that takes the fewest cycles wins, by a
+model of one core: so many multiply-adds, so many loads a cycle.
 """
 
 from __future__ import annotations
@@ -16,18 +16,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
-import sympy
+from codegen.affine import Index, split
+from codegen.machine import Machine
+from codegen.notation import Guard, Statement
+from codegen.schedule.contraction import Contraction, Operand, contraction
 
-from codegen.affine import Index, index_symbols
-from codegen.notation import FLOATS, Access, DType, Reduce, Statement
-from codegen.schedule.order import far_first, stride
-
-BYTES = 64  # of the widest vector register
-MOST = 14  # accumulators: more would leave no registers for operands
-HIDDEN = 8  # accumulators that keep the multipliers busy while results are under way
-ROWS = 12  # the longest block of rows
+BUSY = 4.0  # cycles until a result can be added to: a step takes no less
+ROWS = 16  # the longest block of rows: compilers unroll such loops completely
+ENTRY = 5.0  # cycles to enter the innermost loop once more
+CLOSE = 14.0  # cycles to add up the lanes of one vector
 
 
 @dataclass(frozen=True)
@@ -44,14 +42,20 @@ Segments = tuple[Segment, ...]
 
 @dataclass(frozen=True)
 class Tile:
-    """A schedule: the lane index and the row indices in segments, the loops around and inside."""
+    """A schedule: the lane index in segments, the row indices in segments, the loops around.
+
+    Rows come with the outermost first; `width` is that of one vector, `vectors` how many stand
+    side by side; `cycles` is what the model says the whole nest takes.
+    """
 
     lane: Index
-    lanes: tuple[Segment, ...]
+    lanes: Segments
+    width: int
     vectors: int
     rows: tuple[tuple[Index, Segments], ...]
     outer: tuple[Index, ...]
     reduced: tuple[Index, ...]
+    cycles: float
 
     def __str__(self) -> str:
         widths = "+".join(f"{(s.stop - s.start) // s.block}·{s.block}" for s in self.lanes)
@@ -59,100 +63,155 @@ class Tile:
         return (
             f"outer {' '.join(map(str, self.outer)) or '-'}, rows {rows}, "
             f"reduce {' '.join(map(str, self.reduced)) or '-'}, "
-            f"lanes {self.lane} ({widths}, {self.vectors} vectors at once)"
+            f"lanes {self.lane} ({widths}, {self.vectors} vectors at once), "
+            f"about {self.cycles:.3g} cycles"
         )
 
 
-def choose_tile(statement: Statement) -> Tile | None:
-    """Give the best register tile of a sum of products, or None where there is none."""
-    reads = factors(statement)
-    if not reads:
-        return None
-    best = min(_candidates(statement, reads), key=lambda row: row[1], default=None)
-    return best[0] if best else None  # of equals the first: the order of candidates is fixed
+def tile_of(statement: Statement, machine: Machine, lane: Index | None = None) -> Tile | None:
+    """Give the best register tile of a statement, or None where it is no plain sum of products.
 
-
-def widest_vector(dtype: DType) -> int:
-    """Give how many numbers of a float type the widest vector register holds.
-
-    >>> widest_vector("float32"), widest_vector("float64")
-    (16, 8)
+    Guards of reads may only bound the loops of the reduction; those of the target are tested when
+    the results are stored. `lane` asks for the best one with this index across lanes.
     """
-    return BYTES // (4 if dtype == "float32" else 8)
+    nest = contraction(statement)
+    tile = nest and choose_tile(nest, machine, lane)
+    if not tile:
+        return None
+    written = {Guard(m, n) for m, n in zip(statement.maps, statement.target.shape, strict=True)}
+    bounded = set(tile.reduced)
+    free = all(g in written or set(split(g.expr)[1]) <= bounded for g in statement.guards)
+    return tile if free else None
 
 
-def factors(statement: Statement) -> tuple[Access, ...]:
-    """The operands of a plain sum of products of one float type; none where it is not one."""
-    parts = sympy.Mul.make_args(statement.body)
-    reads = tuple(p for p in parts if isinstance(p, Access))
-    plain = all(isinstance(p, Access) or p.is_number for p in parts)
-    kind = statement.target.dtype
-    if statement.op is not Reduce.SUM or statement.bindings or statement.guards or not plain:
-        return ()
-    if kind not in FLOATS or any(a.tensor.dtype != kind for a in reads) or not statement.reduced:
-        return ()
-    return reads
-
-
-def _candidates(statement: Statement, reads: tuple[Access, ...]) -> Iterator[tuple[Tile, float]]:
-    widest = widest_vector(statement.target.dtype)
-    used = [{i for m in a.maps for i in index_symbols(m)} for a in reads]
-    order = far_first(statement)
-    for lane, length in statement.box:
-        steps = [stride(a.tensor, a.maps, lane) for a in reads]
-        if not isinstance(length, int) or length < 4 or not set(steps) <= {0, 1} or 1 not in steps:
+@lru_cache(maxsize=4096)
+def choose_tile(nest: Contraction, machine: Machine, lane: Index | None = None) -> Tile | None:
+    """Give the best register tile of a sum of products, or None where there is none."""
+    best: Tile | None = None
+    for index, length in nest.box:
+        if lane not in (None, index):
             continue
-        parallel = lane in statement.parallel
-        depth = math.prod(_length(statement.sizes[i]) for i in statement.reduced)
-        closing = 12.0 * widest / depth  # adding up the lanes of each sum
-        if parallel:  # storing a vector element by element, unless they lie side by side
-            aside = stride(statement.target, statement.maps, lane) == 1
-            closing = 0.0 if aside else 0.5 * widest / depth
-        reduced = tuple(i for i in order if i != lane)
-        for vectors in (1, 2, 3, 4) if parallel else (1,):
-            lanes = _lanes(length, widest, vectors)
-            if vectors > 1 and lanes[0].block < widest * vectors:
-                continue
-            passes = sum(-(-(s.stop - s.start) // min(s.block, widest)) for s in lanes)
-            copies = vectors if parallel else len(lanes)
-            for rows in _rows(statement, lane, MOST // copies):
-                blocks = {i: segments[0].block for i, segments in rows}
-                count = math.prod(blocks.values())
-                loads = 0.0
-                for indices in used:
-                    repeated = math.prod(b for i, b in blocks.items() if i in indices)
-                    # A number that is spread over a vector rides along with the multiplication.
-                    loads += repeated * (vectors if lane in indices else 0.5)
-                tails = sum(len(segments) - 1 for _, segments in rows)
-                cost = passes * widest / length * (1 + loads / (count * vectors))
-                cost *= max(1.0, HIDDEN / (count * copies))
-                taken = {lane, *blocks}
-                outer = tuple(i for i in statement.parallel if i not in taken)
-                tile = Tile(lane, lanes, vectors, rows, outer, reduced)
-                yield tile, cost + closing + 0.02 * tails
+        for tile in _candidates(nest, machine, index, length):
+            if best is None or tile.cycles < best.cycles:  # of equals the first
+                best = tile
+    return best
 
 
+def _candidates(nest: Contraction, machine: Machine, lane: Index, length: int) -> Iterator[Tile]:
+    """Every tile with this index across lanes."""
+    steps = [o.stride(lane) for o in nest.operands]
+    if lane not in nest.fixed or length < 4 or not set(steps) <= {0, 1} or 1 not in steps:
+        return
+    widest = machine.lanes(nest.dtype)
+    width = widest
+    while width >= widest * machine.full // machine.vector:
+        for vectors in (1, 2, 3, 4) if lane in nest.parallel else (1,):
+            if vectors == 1 or width * vectors <= length:
+                yield from _tiles(nest, machine, lane, cover(length, width * vectors, width), width)
+        width //= 2
+
+
+def _tiles(
+    nest: Contraction, machine: Machine, lane: Index, lanes: Segments, width: int
+) -> Iterator[Tile]:
+    """Every tile with this index across lanes of this width, by its rows.
+
+    Cycles are counted in multiply-adds of the widest vectors, of which a core starts one in each.
+    """
+    sizes, parallel = nest.sizes, lane in nest.parallel
+    widest = machine.lanes(nest.dtype)
+    narrowest = widest * machine.full // machine.vector
+    vectors = max(1, lanes[0].block // width)
+    copies = vectors if parallel else len(lanes)
+    # One pass over the lane index; stretches narrower than the full rate needs cost as much.
+    once = sum((s.stop - s.start) // s.block * max(s.block, narrowest) / widest for s in lanes)
+    at_once = vectors * max(width, narrowest) / widest if parallel else once
+    order = reduction_order(nest, lane)
+    depth = math.prod(sizes[i] for i in order)
+    entries = depth / sizes[order[-1]] if order else 1.0
+    across = [o.stride(lane) == 1 for o in nest.operands]
+    aside = nest.target.stride(lane) == 1
+    others = math.prod(sizes[i] for i in nest.parallel if i != lane)
+    for rows in _rows(nest, lane, machine.registers // copies):
+        blocks = {i: segments[0].block for i, segments in rows}
+        count = math.prod(blocks.values())
+        uses = [math.prod(b for i, b in blocks.items() if o.uses(i)) for o in nest.operands]
+        held = [n * (copies if v else 1) for n, v in zip(uses, across, strict=True)]
+        if count * copies + sum(held) - max(held) + 1 > machine.registers:
+            continue
+        multiply = max(count * at_once, BUSY)
+        load = sum(n * at_once if v else n / 2 for n, v in zip(uses, across, strict=True))
+        step = max(multiply, load) + 0.15 * min(multiply, load)
+        close = count * copies * (CLOSE if not parallel else 1.0 if aside else 0.6 * width)
+        tile = depth * step + entries * ENTRY + close
+        tiles = others / count * (once / at_once if parallel else 1.0)
+        tails = 1 + 0.02 * sum(len(segments) - 1 for _, segments in rows)
+        outer = tuple(i for i in nest.parallel if i != lane and i not in blocks)
+        ordered = _broadcast_first(rows, nest.operands, across)
+        yield Tile(lane, lanes, width, vectors, ordered, outer, order, tiles * tile * tails)
+
+
+def reduction_order(nest: Contraction, lane: Index) -> tuple[Index, ...]:
+    """The reduced indices but the lane, those with the longest steps through memory first."""
+
+    def reach(index: Index) -> int:
+        return max((abs(o.stride(index)) for o in nest.operands), default=0)
+
+    return tuple(sorted((i for i in nest.reduced if i != lane), key=reach, reverse=True))
+
+
+def _broadcast_first(
+    rows: tuple[tuple[Index, Segments], ...],
+    operands: tuple[Operand, ...],
+    vectors_of: list[bool],
+) -> tuple[tuple[Index, Segments], ...]:
+    """The rows in an order that keeps few operands in registers: outside what loads the most."""
+
+    def loads(row: tuple[Index, Segments]) -> int:
+        index, segments = row
+        moved = [v for o, v in zip(operands, vectors_of, strict=True) if o.uses(index)]
+        return segments[0].block - (1000 if any(moved) and not all(moved) else 0)
+
+    return tuple(sorted(rows, key=loads, reverse=True))
+
+
+@lru_cache(maxsize=4096)
 def _rows(
-    statement: Statement, lane: Index, most: int
-) -> Iterator[tuple[tuple[Index, Segments], ...]]:
-    """Every choice of at most two parallel indices and block sizes of at most so many rows."""
+    nest: Contraction, lane: Index, most: int
+) -> tuple[tuple[tuple[Index, Segments], ...], ...]:
+    """Choices of at most three parallel indices and block sizes of at most so many rows."""
     free = [
         (i, n)
-        for i, n in statement.box
-        if i in statement.parallel and i != lane and isinstance(n, int) and n > 1
+        for i, n in nest.box
+        if i in nest.parallel and i != lane and i in nest.fixed and n > 1
     ]
-    for chosen in itertools.chain([()], ((r,) for r in free), itertools.combinations(free, 2)):
-        for blocks in itertools.product(*(_blocks(n) for _, n in chosen)):
-            if math.prod(blocks) > most:
-                continue
-            yield tuple((i, _segments(n, b)) for (i, n), b in zip(chosen, blocks, strict=True))
+    whole = min(most, math.prod(n for _, n in free))
+    found = []
+    for several in range(min(3, len(free)) + 1):
+        for chosen in itertools.combinations(free, several):
+            for blocks in _products(tuple(_blocks(n) for _, n in chosen), most):
+                if math.prod(blocks) * 3 >= whole:
+                    segments = (_segments(n, b) for (_, n), b in zip(chosen, blocks, strict=True))
+                    found.append(tuple(zip((i for i, _ in chosen), segments, strict=True)))
+    return tuple(found)
+
+
+def _products(choices: tuple[tuple[int, ...], ...], most: int) -> Iterator[tuple[int, ...]]:
+    """Every combination whose product stays within a limit."""
+    if not choices:
+        yield ()
+        return
+    for first in choices[0]:
+        if first <= most:
+            for rest in _products(choices[1:], most // first):
+                yield (first, *rest)
 
 
 @lru_cache(maxsize=1024)
 def _blocks(length: int) -> tuple[int, ...]:
     """Block sizes worth trying: the length in equal parts, the last one shorter if need be."""
     parts = (-(-length // count) for count in range(1, length + 1))
-    return tuple(sorted({block for block in parts if block <= ROWS}))
+    return tuple(sorted({block for block in parts if 1 < block <= ROWS}))
 
 
 def _segments(length: int, block: int) -> Segments:
@@ -161,17 +220,17 @@ def _segments(length: int, block: int) -> Segments:
     return (Segment(0, whole, block), *tail)
 
 
-def _lanes(length: int, widest: int, vectors: int) -> Segments:
-    """Cover the lane index: whole blocks of vectors, then ever narrower vectors."""
-    found, at, block = [], 0, widest * vectors
+def cover(length: int, block: int, width: int) -> Segments:
+    """Cover the lane index: whole blocks of vectors, then ever narrower vectors.
+
+    >>> [(s.stop - s.start, s.block) for s in cover(44, 32, 16)]
+    [(32, 32), (8, 8), (4, 4)]
+    """
+    found, at = [], 0
     while at < length:
         stop = at + (length - at) // block * block
         if stop > at:
             found.append(Segment(at, stop, block))
         at = stop
-        block = widest if block > widest else block // 2
+        block = width if block > width else block // 2
     return tuple(found)
-
-
-def _length(size: Any) -> int:
-    return size if isinstance(size, int) else 64

@@ -66,13 +66,13 @@ def chain() -> Case:
 
 def test_ten_steps_take_the_memory_of_two() -> None:
     case = chain()
-    plan = make_plan(case.program)
+    plan = make_plan(case.program, Options(layouts=False))
     assert [len(slot.tenants) for slot in plan.memory.slots] == [5, 4]
     assert_agree([case], profile="debug+strict")
 
 
 def test_the_simulation_notices_a_wrong_plan() -> None:
-    plan = make_plan(chain().program)
+    plan = make_plan(chain().program, Options(layouts=False))
     (first, second) = plan.memory.slots
     wrong = replace(plan.memory, slots=(Slot(first.bytes, (*first.tenants, *second.tenants)),))
     assert overwritten(wrong, plan.kernels)

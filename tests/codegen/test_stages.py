@@ -7,8 +7,9 @@ import pytest
 import sympy
 
 from codegen.affine import Dim
-from codegen.compile import load, make_plan
+from codegen.compile import Options, load, make_plan
 from codegen.emit.unit import prelude
+from codegen.machine import Machine
 from codegen.notation import Tensor, equal, indices, statement
 from codegen.program import Program
 from tests.codegen.running import Case, differences, expected, run_c
@@ -86,7 +87,7 @@ def _case(program: Program, dims: dict[Dim, int]) -> Case:
 @pytest.mark.parametrize("make", [convolution, update, choice])
 def test_stages(make: Callable[[], Case], golden: Callable[[str, str], None]) -> None:
     case = make()
-    plan = make_plan(case.program)
+    plan = make_plan(case.program, Options(machine=Machine()))
     stages = plan.stages | {"c": plan.unit.text.replace(prelude(), "/* (the prelude) */\n")}
     text = "\n\n".join(f"── {name} ──\n{stage.strip()}" for name, stage in stages.items())
     golden(f"{make.__name__}.txt", text + "\n")

@@ -1,0 +1,68 @@
+"""What the machine has, as far as schedules depend on it."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from codegen.build import find_toolchain
+from codegen.build.cpu import identify_cpu
+
+_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Sizes in bytes; the defaults are those of a recent server core.
+
+    `vector` is the widest vector register and `full` the narrowest one at which multiply-adds
+    still run at the full rate: some cores execute wide vectors as two halves.
+    """
+
+    vector: int = 64
+    registers: int = 32
+    full: int = 64
+    l1: int = 32 << 10
+    l2: int = 1 << 20
+
+    def lanes(self, dtype: str) -> int:
+        """Give how many numbers of a float type the widest vector register holds.
+
+        >>> Machine().lanes("float32"), Machine().lanes("float64")
+        (16, 8)
+        """
+        return self.vector // (4 if dtype == "float32" else 8)
+
+
+@cache
+def this_machine() -> Machine:
+    """Give the machine that the compiler compiles for, and that this process runs on."""
+    toolchain = find_toolchain()
+    vector = toolchain.vector_bytes if toolchain else Machine.vector
+    return Machine(
+        vector=vector,
+        registers=32 if vector == 64 or platform.machine() in ("aarch64", "arm64") else 16,
+        full=min(vector, 32) if _halves_vectors(identify_cpu()) else vector,
+        l1=_cache_bytes(1) or Machine.l1,
+        l2=_cache_bytes(2) or Machine.l2,
+    )
+
+
+def _halves_vectors(cpu: str) -> bool:
+    """Whether the core runs 512-bit operations through pipes of 256 bits: Zen 4 does."""
+    parts = cpu.split("; ")
+    return "AuthenticAMD" in parts and "25" in parts
+
+
+def _cache_bytes(level: int) -> int:
+    for folder in sorted(_CACHES.glob("index*")):
+        try:
+            kind = (folder / "type").read_text().strip()
+            if int((folder / "level").read_text()) == level and kind != "Instruction":
+                size = (folder / "size").read_text().strip()
+                return int(size.removesuffix("K")) << 10
+        except (OSError, ValueError):
+            continue
+    return 0

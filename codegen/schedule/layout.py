@@ -1,0 +1,363 @@
+"""Where vectors come from: cut an index into blocks, and store tensors so that a block is one.
+
+Before: y[n,k,i,j] += w[k,c,u,v]·x[n,c,i + u,j + v]
+After:  w_packed[k,c,u,v,k'] = w[16·k + k',c,u,v]
+        y[n,k,i,j,k'] += w_packed[k,c,u,v,k']·x[n,c,i + u,j + v]
+
+A tensor that only the program itself sees is stored in blocks wherever all who touch it walk
+along the axis one by one; what is given, or wanted, in the usual order is copied. For each sum of
+products the cut is made that the cost model finds cheapest, copies counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sympy
+
+from codegen.affine import Index, as_size
+from codegen.machine import Machine
+from codegen.notation import FLOATS, Access, Guard, Reduce, Statement, Tensor, accesses
+from codegen.program import Program
+from codegen.schedule.contraction import contraction, operand
+from codegen.schedule.tile import tile_of
+
+COPY = 1.5  # cycles to bring one element from one order into another
+WORTH = 0.95  # the part of the cycles that a cut must not exceed
+LEAST = 1000.0  # cycles that it must save, or the program had better be shorter
+POSITION = (Reduce.ARGMAX, Reduce.ARGMIN)
+
+Cuts = dict[Index, int]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """How a tensor is stored: one axis cut into blocks of so many, which stand innermost."""
+
+    axis: int
+    width: int
+
+
+@dataclass
+class Layout:
+    """Decisions on the way: tensors in blocks, tensors that stay, indices cut by statement."""
+
+    program: Program
+    blocked: dict[Tensor, Blocks] = field(default_factory=dict)
+    plain: set[Tensor] = field(default_factory=set)
+    cuts: dict[int, Cuts] = field(default_factory=dict)
+    packed: dict[int, tuple[Index, frozenset[Access]]] = field(default_factory=dict)
+    cycles: float = 0.0
+
+
+def lay_out(program: Program, machine: Machine) -> Program:
+    """Give the program with the layouts and cuts that the cost model likes best."""
+    if not any(contraction(s) for s in program.statements):
+        return program
+    layout = min(_strategies(program, machine), key=lambda found: found.cycles)
+    return _applied(layout)
+
+
+def _strategies(program: Program, machine: Machine) -> Iterator[Layout]:
+    """Lay out every sum of products by itself; or first the axis that most tensors share."""
+    yield _decided(Layout(program), machine)
+
+
+def _decided(layout: Layout, machine: Machine) -> Layout:
+    """Decide for each sum of products, the longest first, then for whatever hangs on them."""
+    program = layout.program
+    sums = []
+    for at, s in enumerate(program.statements):
+        nest = contraction(s)
+        if nest is not None:
+            sums.append((nest.products, -at))
+    for _, at in sorted(sums, reverse=True):
+        layout.cycles += _decide(layout, -at, machine)
+    _spread(layout)
+    return layout
+
+
+def _decide(layout: Layout, at: int, machine: Machine) -> float:
+    """Choose the cut of one statement; give the cycles of it."""
+    statement = layout.program.statements[at]
+    current, _ = _formed(layout, at)
+    tile = tile_of(current, machine)
+    best, chosen = (tile.cycles if tile else math.inf), None
+    widest = machine.lanes(statement.target.dtype)
+    narrowest = widest * machine.full // machine.vector
+    for lane, size in statement.box:
+        if not isinstance(size, int) or lane in layout.cuts.get(at, {}):
+            continue
+        width = widest
+        while width >= narrowest:
+            trial = _trial(layout, at, lane, width)
+            if trial is not None:
+                formed, copies = _formed(trial, at)
+                inner = _letters(statement, _cuts(trial, at))[lane][1]
+                made = tile_of(formed, machine, inner)
+                if made is not None:
+                    cycles = made.cycles + COPY * sum(map(_elements, copies))
+                    if cycles < (best if chosen else min(WORTH * best, best - LEAST)):
+                        best, chosen = cycles, trial
+            width //= 2
+    if chosen is not None:
+        layout.blocked, layout.cuts = chosen.blocked, chosen.cuts
+        layout.packed = chosen.packed
+    elif tile is not None:  # it walks along these as they are
+        for t, maps in _sites(current):
+            if operand(t, maps).stride(tile.lane) == 1 and t not in layout.blocked:
+                layout.plain.add(t)
+    return best if best < math.inf else 0.0
+
+
+def _trial(layout: Layout, at: int, lane: Index, width: int) -> Layout | None:
+    """Give the layout with one more cut, its operands in blocks or packed; None where none is."""
+    statement = layout.program.statements[at]
+    if statement.sizes[lane] < width // 2:
+        return None
+    trial = replace(
+        layout,
+        blocked=dict(layout.blocked),
+        plain=set(layout.plain),
+        cuts={**layout.cuts, at: {**layout.cuts.get(at, {}), lane: width}},
+        packed=dict(layout.packed),
+    )
+    packed: set[Access] = set()
+    for a in statement.reads:
+        walk = operand(a.tensor, a.maps)
+        if not walk.uses(lane):
+            continue
+        if walk.stride(lane) == 1 and a.tensor not in trial.blocked:
+            continue
+        axis = walk.alone(lane)
+        known = trial.blocked.get(a.tensor)
+        if known == (axis is not None and Blocks(axis, width)):
+            continue
+        if axis is not None and known is None and _may_block(trial, a.tensor, Blocks(axis, width)):
+            trial.blocked[a.tensor] = Blocks(axis, width)
+        elif _packable(a, statement):
+            packed.add(a)
+        else:
+            return None
+    if not packed and trial.blocked == layout.blocked:
+        return None  # every operand has its vectors already
+    if lane in statement.parallel:
+        walk = operand(statement.target, statement.maps)
+        axis = walk.alone(lane)
+        blocks = axis is not None and Blocks(axis, width)
+        if blocks and _may_block(trial, statement.target, blocks):
+            trial.blocked[statement.target] = blocks
+    if packed:
+        trial.packed[at] = (lane, frozenset(packed))
+    return trial
+
+
+def _packable(access: Access, statement: Statement) -> bool:
+    """Whether each axis follows one index at most, so that a copy by indices is no larger."""
+    walk = operand(access.tensor, access.maps)
+    used = [i for axis in walk.axes for i, _ in axis.moves]
+    return all(len(axis.moves) <= 1 for axis in walk.axes) and len(set(used)) == len(used)
+
+
+def _may_block(layout: Layout, tensor: Tensor, blocks: Blocks) -> bool:
+    """Whether nobody outside sees the tensor, and all others walk along the axis one by one."""
+    program = layout.program
+    if tensor in layout.plain or tensor in layout.blocked or tensor.dtype not in FLOATS:
+        return layout.blocked.get(tensor) == blocks
+    outside = {*program.inputs, *program.parameters, *program.outputs}
+    if tensor in outside or any(tensor == new for _, new in program.updates):
+        return False
+    size = tensor.shape[blocks.axis]
+    if not isinstance(size, int):
+        return False
+    for at, s in enumerate(program.statements):
+        for maps in _touches(s, tensor):
+            index = maps[blocks.axis]
+            if not isinstance(index, Index) or s.sizes.get(index) != size:
+                return False
+            if sum(index in m.free_symbols for m in maps) != 1:
+                return False
+            if index in {b.index for b in s.bindings} or (s.op in POSITION and index in s.reduced):
+                return False
+            if layout.cuts.get(at, {}).get(index, blocks.width) != blocks.width:
+                return False
+            for other, known in layout.blocked.items():
+                for theirs in _touches(s, other):
+                    if theirs[known.axis] == index and known.width != blocks.width:
+                        return False
+    return True
+
+
+def _sites(s: Statement) -> list[tuple[Tensor, tuple[Any, ...]]]:
+    """Every tensor that a statement writes or reads, with the coordinates."""
+    return [(s.target, s.maps), *((a.tensor, a.maps) for a in s.reads)]
+
+
+def _touches(s: Statement, tensor: Tensor) -> list[tuple[Any, ...]]:
+    """The coordinates at which a statement writes or reads a tensor."""
+    return [maps for t, maps in _sites(s) if t == tensor]
+
+
+def _spread(layout: Layout) -> None:
+    """Store in blocks whatever else runs along an index that is cut already."""
+    program = layout.program
+    changed = True
+    while changed:
+        changed = False
+        for at, s in enumerate(program.statements):
+            cuts = _cuts(layout, at)
+            if not cuts:
+                continue
+            changed |= _followed(layout, s, cuts)
+            if contraction(s):
+                continue
+            for tensor, maps in _sites(s):
+                if tensor in layout.blocked:
+                    continue
+                for axis, m in enumerate(maps):
+                    if m in cuts and _may_block(layout, tensor, Blocks(axis, cuts[m])):
+                        layout.blocked[tensor] = Blocks(axis, cuts[m])
+                        changed = True
+                        break
+
+
+def _followed(layout: Layout, writer: Statement, cuts: Cuts) -> bool:
+    """Cut what reads a result point by point as its writer does, so that both share their loops."""
+    changed = False
+    for at, s in enumerate(layout.program.statements):
+        if s.bindings or (s.reduced and s.target != writer.target):
+            continue
+        for there in _touches(s, writer.target):
+            for m, theirs in zip(writer.maps, there, strict=True):
+                alone = theirs in s.sizes and s.sizes[theirs] == writer.sizes.get(m)
+                if m in cuts and alone and theirs not in _cuts(layout, at):
+                    layout.cuts.setdefault(at, {})[theirs] = cuts[m]
+                    changed = True
+    return changed
+
+
+def _cuts(layout: Layout, at: int) -> Cuts:
+    """The indices of a statement that are cut: by choice, or because a tensor is in blocks."""
+    s = layout.program.statements[at]
+    cuts = dict(layout.cuts.get(at, {}))
+    for tensor, maps in _sites(s):
+        if tensor in layout.blocked:
+            blocks = layout.blocked[tensor]
+            cuts[maps[blocks.axis]] = blocks.width
+    return cuts
+
+
+# -- applying ---------------------------------------------------------------------------------
+
+
+def _applied(layout: Layout) -> Program:
+    """Give the program with all that was decided."""
+    statements: list[Statement] = []
+    for at in range(len(layout.program.statements)):
+        formed, copies = _formed(layout, at)
+        statements += [*copies, formed]
+    return layout.program.with_statements(statements)
+
+
+def _formed(layout: Layout, at: int) -> tuple[Statement, tuple[Statement, ...]]:
+    """Give a statement as the layout has it, and the copies that it reads."""
+    s = layout.program.statements[at]
+    cuts = _cuts(layout, at)
+    if not cuts:
+        return s, ()
+    letters = _letters(s, cuts)
+    rules = {i: width * letters[i][0] + letters[i][1] for i, width in cuts.items()}
+
+    def moved(expr: Any) -> Any:
+        return sympy.expand(expr.xreplace(rules))
+
+    def placed(tensor: Tensor, maps: tuple[Any, ...]) -> Access:
+        blocks = layout.blocked.get(tensor)
+        if blocks is None:
+            return tensor[tuple(map(moved, maps))]
+        outer, inner = letters[maps[blocks.axis]]
+        there = tuple(outer if a == blocks.axis else moved(m) for a, m in enumerate(maps))
+        return in_blocks(tensor, blocks)[(*there, inner)]
+
+    left = placed(s.target, s.maps)
+    body = s.body.xreplace({a: placed(a.tensor, a.maps) for a in accesses(s.body)} | rules)
+    extra = tuple(Guard(moved(g.expr), g.size) for g in s.extra)
+    known = layout.blocked.get(s.target)
+    filled = known and s.maps[known.axis]  # whose last block may as well hold anything
+    extra += tuple(
+        Guard(rules[i], s.sizes[i]) for i, n in cuts.items() if s.sizes[i] % n and i != filled
+    )
+    formed = replace(
+        s,
+        target=left.tensor,
+        maps=left.maps,
+        body=body,
+        box=tuple(_box(s, cuts, letters)),
+        bindings=tuple(replace(b, value=placed(b.value.tensor, b.value.maps)) for b in s.bindings),
+        extra=extra,
+    )
+    if at not in layout.packed:
+        return formed, ()
+    lane, packed = layout.packed[at]
+    swaps, copies = {}, []
+    for a in (a for a in s.reads if a in packed):
+        there = placed(a.tensor, a.maps)
+        copy = _copy(there, formed, letters[lane][1], _free(layout.program, a.tensor, at))
+        swaps[there] = copy.target[copy.maps]
+        copies.append(copy)
+    return replace(formed, body=formed.body.xreplace(swaps)), tuple(copies)
+
+
+def _copy(access: Access, s: Statement, lane: Index, name: str) -> Statement:
+    """Give the copy of an operand by the indices that it is read with, the lane innermost."""
+    used = {i for m in access.maps for i in m.free_symbols if isinstance(i, Index)} - {lane}
+    walk = operand(access.tensor, access.maps)
+    summed = sorted(
+        (i for i in s.reduced if i in used), key=lambda i: abs(walk.stride(i)), reverse=True
+    )
+    order = (*(i for i in s.parallel if i in used), *summed, lane)
+    target = Tensor(name, tuple(s.sizes[i] for i in order), access.tensor.dtype)
+    box = tuple((i, s.sizes[i]) for i in order)
+    return Statement(target, order, Reduce.SET, access, box)
+
+
+def _free(program: Program, tensor: Tensor, at: int) -> str:
+    return f"{tensor.name}_packed{at}"
+
+
+def in_blocks(tensor: Tensor, blocks: Blocks) -> Tensor:
+    """Give the tensor as it is stored: `x[n,c,h,w]` in blocks of c is `x[n,c/16,h,w,16]`."""
+    count = as_size(sympy.ceiling(sympy.sympify(tensor.shape[blocks.axis]) / blocks.width))
+    shape = [count if a == blocks.axis else n for a, n in enumerate(tensor.shape)]
+    return Tensor(tensor.name, (*shape, blocks.width), tensor.dtype)
+
+
+def _letters(s: Statement, cuts: Iterable[Index]) -> dict[Index, tuple[Index, Index]]:
+    """Name the block of each index that is cut, and the place in it."""
+    taken = {i.name for i in s.sizes}
+    found = {}
+    for i in cuts:
+        pair = (f"{i.name}b", f"{i.name}l")
+        while taken & set(pair):
+            pair = (f"{pair[0]}_", f"{pair[1]}_")
+        taken |= set(pair)
+        found[i] = (Index(pair[0]), Index(pair[1]))
+    return found
+
+
+def _box(
+    s: Statement, cuts: Cuts, letters: dict[Index, tuple[Index, Index]]
+) -> Iterator[tuple[Index, Any]]:
+    """The box with each cut index in two: places in a block run innermost of their kind."""
+    for group in (s.parallel, s.reduced):
+        for i in group:
+            n = s.sizes[i]
+            yield (letters[i][0], -(-int(n) // cuts[i])) if i in cuts else (i, n)
+        yield from ((letters[i][1], cuts[i]) for i in group if i in cuts)
+
+
+def _elements(copy: Statement) -> int:
+    return math.prod(n if isinstance(n, int) else 64 for n in copy.target.shape)
