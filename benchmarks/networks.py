@@ -1,71 +1,95 @@
-"""The networks that are measured: each gives its loss, its scores, and the shape of one image."""
+"""The networks that are measured, in graphcnn: each gives its loss and its scores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
 import graphcnn as g
+from benchmarks.architectures import (
+    ALPHA,
+    ARCHITECTURES,
+    EPS,
+    L2_FACTOR,
+    LEARNING_RATE,
+    AnyLayer,
+    Architecture,
+    Conv,
+    Linear,
+    MaxPool,
+    Residual,
+    Simple,
+    batch_of,
+    initial_weights,
+)
+from graphcnn.optim import Updates
 
 Network = tuple[g.Node, g.Node]
+Weights = Mapping[str, g.Parameter]
 
 
-def lenet() -> Network:
-    """LeNet on 1×28×28: two 5×5 convolutions with ReLU and pooling, three linear layers, L2."""
-    image, label, layer = _start(1, 28)
-    maps = g.max_pool2d(g.relu(g.conv2d(image, *layer("conv1", 6, 1, 5, 5), padding=2)), 2)
-    maps = g.max_pool2d(g.relu(g.conv2d(maps, *layer("conv2", 16, 6, 5, 5))), 2)
-    hidden = g.relu(g.linear(g.flatten(maps), *layer("full1", 120, 400)))
-    hidden = g.relu(g.linear(hidden, *layer("full2", 84, 120)))
-    return _loss(g.linear(hidden, *layer("full3", 10, 84)), label)
+def network(architecture: Architecture, batch_size: int | None = None) -> Network:
+    """Give loss (cross-entropy and L2) and scores, for any batch or for one fixed size."""
+    size = g.dim("N") if batch_size is None else batch_size
+    image = g.input("image", (size, *architecture.image))
+    label = g.input("label", (size,), "int32")
+    values = initial_weights(architecture)
+    weights = {name: g.parameter(name, value) for name, value in values.items()}
+    scores = _apply_all(architecture.layers, image, weights)
+    loss = g.mean(g.softmax_cross_entropy(scores, label))
+    for weight in g.trainable(loss):
+        if weight.name.endswith("weight"):
+            loss = loss + g.l2(weight, L2_FACTOR)
+    return loss, scores
 
 
-def notes() -> Network:
-    """Two 5×5 convolutions with ReLU on 3×32×32, one pooling, one linear layer, L2."""
-    image, label, layer = _start(3, 32)
-    maps = g.relu(g.conv2d(image, *layer("conv1", 6, 3, 5, 5)))
-    maps = g.max_pool2d(g.relu(g.conv2d(maps, *layer("conv2", 10, 6, 5, 5))), 2)
-    return _loss(g.linear(g.flatten(maps), *layer("full", 10, 1440)), label)
+def _apply_all(layers: tuple[AnyLayer, ...], x: g.Node, weights: Weights) -> g.Node:
+    for layer in layers:
+        x = _apply(layer, x, weights)
+    return x
 
 
-NETWORKS: dict[str, Callable[[], Network]] = {"lenet": lenet, "notes": notes}
+def _apply(layer: AnyLayer, x: g.Node, weights: Weights) -> g.Node:
+    match layer:
+        case Conv(name, _, _, stride, padding):
+            weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+            return g.conv2d(x, weight, bias, stride=stride, padding=padding)
+        case Linear(name):
+            return g.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+        case MaxPool(kernel, stride, padding):
+            return g.max_pool2d(x, kernel, stride, padding)
+        case Residual(body, shortcut):
+            return g.relu(_apply_all(body, x, weights) + _apply_all(shortcut, x, weights))
+        case Simple.RELU:
+            return g.relu(x)
+        case Simple.FLATTEN:
+            return g.flatten(x)
+        case Simple.MEAN:
+            return g.mean(x, axis=(2, 3))
+    raise TypeError(f"no graphcnn op for {layer}; add it to networks.py")
 
 
-def training_step(network: Callable[[], Network]) -> g.Step:
+NETWORKS: dict[str, Callable[[], Network]] = {
+    name: partial(network, architecture) for name, architecture in ARCHITECTURES.items()
+}
+
+
+def updates(loss: g.Node) -> Updates:
+    """Give the RMSProp updates of all weights."""
+    return g.rmsprop(loss, lr=LEARNING_RATE, alpha=ALPHA, eps=EPS)
+
+
+def training_step(made: Callable[[], Network], name: str = "training_step") -> g.Step:
     """Give the compiled step: forward, loss with L2, backward, RMSProp on all weights."""
-    loss, _ = network()
-    return g.compile(loss, updates=g.rmsprop(loss, lr=1e-3), name=f"{network.__name__}_step")
+    loss, _ = made()
+    return g.compile(loss, updates=updates(loss), name=name)
 
 
 def batch(step: g.Step, size: int, seed: int = 0) -> dict[str, np.ndarray]:
     """Give random images and labels for a step."""
-    rng = np.random.default_rng(seed)
     (image,) = (n for n in step.graph.nodes if n.name == "image")
-    shape = (size, *(int(n) for n in image.shape[1:]))
-    return {
-        "image": rng.standard_normal(shape, dtype=np.float32),
-        "label": rng.integers(0, 10, size).astype(np.int32),
-    }
-
-
-def _start(
-    channels: int, side: int
-) -> tuple[g.Node, g.Node, Callable[..., tuple[g.Parameter, g.Parameter]]]:
-    rng = np.random.default_rng(1)
-    batch_size = g.dim("N")
-
-    def layer(name: str, *shape: int) -> tuple[g.Parameter, g.Parameter]:
-        weight = g.parameter(f"{name}.weight", g.init.he(shape, seed=rng))
-        return weight, g.parameter(f"{name}.bias", g.init.zeros(shape[0]))
-
-    image = g.input("image", (batch_size, channels, side, side))
-    return image, g.input("label", (batch_size,), "int32"), layer
-
-
-def _loss(scores: g.Node, label: g.Node) -> Network:
-    loss = g.mean(g.softmax_cross_entropy(scores, label))
-    for weight in g.trainable(loss):
-        if weight.name.endswith("weight"):
-            loss = loss + g.l2(weight, 1e-4)
-    return loss, scores
+    architecture = Architecture("", tuple(int(n) for n in image.shape[1:]), ())
+    images, labels = batch_of(architecture, size, seed)
+    return {"image": images, "label": labels}

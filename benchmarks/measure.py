@@ -1,0 +1,102 @@
+"""Measure rows: each round asks the peers in turn for a short burst, in an order that changes."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.crew import Load, Member
+from benchmarks.flops import row_flops
+from benchmarks.reference import reference
+from benchmarks.rows import Row
+
+DISTURBED = 0.1  # the share of the machine in others' hands from which a round is repeated
+PATIENCE = 60.0  # seconds in which a row may wait until nobody disturbs it
+ENOUGH = 3.0  # seconds of one peer in one row, after which two rounds must do
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure."""
+
+    rounds: int = 7
+    seconds: float = 0.02  # of a burst
+
+
+def measure(
+    row: Row, crew: Sequence[Member], threads: int, effort: Effort, folder: Path
+) -> dict[str, Any]:
+    """Give everything about a row; peers that cannot do it or do it wrongly say why."""
+    expected = _expected(row, folder)
+    peers: dict[str, dict[str, Any]] = {}
+    for member in crew:
+        peers[member.name] = member.ask("prepare", row=row.to_json(), expected=str(expected))
+    running = [member for member in crew if "failed" not in peers[member.name]]
+    loads = _rounds(running, peers, effort)
+    for member in crew:
+        member.ask("release")
+    return {
+        "row": row.to_json(),
+        "section": row.section,
+        "name": str(row),
+        "threads": threads,
+        "flops": row_flops(row),
+        "foreign load": loads,
+        "peers": peers,
+    }
+
+
+def _expected(row: Row, folder: Path) -> Path:
+    """Give the file of the reference's results; both thread counts read the same one."""
+    file = folder / f"{hashlib.sha256(row.key.encode()).hexdigest()[:16]}.npz"
+    if not file.exists():
+        np.savez(file, **reference(row))
+    return file
+
+
+def _rounds(crew: list[Member], peers: dict[str, dict[str, Any]], effort: Effort) -> list[float]:
+    """Add bursts to the peers' records; give the share that others had of each round kept."""
+    shuffled = random.Random(0)
+    for member in crew:
+        peers[member.name] |= {"seconds": [], "fastest": [], "repetitions": []}
+    spent = dict.fromkeys(peers, 0.0)
+    loads: list[float] = []
+    spare = effort.rounds  # of the rounds, how many may be repeated
+    patience = time.monotonic() + PATIENCE
+    while len(loads) < effort.rounds:
+        turn = [m for m in crew if len(loads) < 2 or spent[m.name] < ENOUGH]
+        shuffled.shuffle(turn)
+        _wait_for_quiet(crew, patience)
+        load = Load(crew)
+        answers = {}
+        for member in turn:
+            began = time.perf_counter()
+            answers[member.name] = member.ask("burst", seconds=effort.seconds)
+            spent[member.name] += time.perf_counter() - began
+        foreign = load.foreign()
+        if foreign > DISTURBED and spare:
+            spare -= 1
+            continue
+        loads.append(round(foreign, 3))
+        for name, answer in answers.items():
+            if "failed" in answer:
+                peers[name]["failed"] = answer["failed"]
+                continue
+            for key, value in answer.items():
+                peers[name][key].append(value)
+    return loads
+
+
+def _wait_for_quiet(crew: list[Member], until: float) -> None:
+    while time.monotonic() < until:
+        load = Load(crew)
+        time.sleep(0.05)
+        if load.foreign() <= DISTURBED:
+            return
