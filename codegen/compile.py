@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen.affine import Dim, Index
-from codegen.build import build
+from codegen.build import build, open_team
 from codegen.emit import Unit, declarations, function_text, given_arrays, unit_text
 from codegen.fingerprint import fingerprint
 from codegen.lower import Lowered, lower
@@ -120,9 +120,8 @@ class Plan:
     @cached_property
     def nests(self) -> tuple[Lowered, ...]:
         """The loop nest of each kernel."""
-        return tuple(
-            lower(kernel, self._names, self.memory, self.machine) for kernel in self.kernels
-        )
+        parts = (lower(k, self._names, self.memory, self.machine) for k in self.kernels)
+        return tuple(low for part in parts for low in part)
 
     @cached_property
     def unit(self) -> Unit:
@@ -170,12 +169,13 @@ def _letters(kernels: Sequence[Kernel]) -> tuple[Index, ...]:
 
 @dataclass(frozen=True)
 class Executable:
-    """A loaded program: `entry(arrays, workspace, dims)` runs it in one C call."""
+    """A loaded program: `entry(arrays, workspace, dims, team)` runs it in one C call."""
 
     plan: Plan
     library: Any
     entry: Any
     _workspace: Any
+    team: Any = None
 
     def dims(self, sizes: Sequence[int]) -> Any:
         """Give the values of the program's dims, in its order, as C wants them."""
@@ -195,7 +195,7 @@ class Executable:
                 raise ValueError(f"{tensor.name} must be a contiguous array of {tensor.dtype}")
         pointers = ffi.new("void *[]", [ffi.from_buffer(a) for a in held] or 1)
         scratch = aligned_bytes(self.workspace_bytes(sizes))
-        self.entry(pointers, ffi.from_buffer(scratch), self.dims(sizes))
+        self.entry(pointers, ffi.from_buffer(scratch), self.dims(sizes), self.team or ffi.NULL)
 
 
 def aligned_bytes(count: int, alignment: int = 64) -> npt.NDArray[np.uint8]:
@@ -205,8 +205,10 @@ def aligned_bytes(count: int, alignment: int = 64) -> npt.NDArray[np.uint8]:
     return raw[start : start + count]
 
 
-def load(made: Plan, *, profile: str = "release", toolchain: Any = None) -> Executable:
-    """Give a plan compiled and loaded.
+def load(
+    made: Plan, *, profile: str = "release", toolchain: Any = None, threads: int | None = None
+) -> Executable:
+    """Give a plan compiled and loaded, to be run by so many threads (see `build.default_threads`).
 
     Raises `codegen.build.CompilerNotFound` where the machine has no C compiler.
     """
@@ -219,7 +221,11 @@ def load(made: Plan, *, profile: str = "release", toolchain: Any = None) -> Exec
         toolchain=toolchain,
     )
     return Executable(
-        made, library, getattr(library.lib, entry), getattr(library.lib, f"{entry}_workspace")
+        made,
+        library,
+        getattr(library.lib, entry),
+        getattr(library.lib, f"{entry}_workspace"),
+        open_team(threads),
     )
 
 

@@ -60,7 +60,8 @@ Expression = Number | Name | Element | Apply
 class Loop:
     """`for index in [start, stop) step: body`; the bounds are the tightest of several.
 
-    A `rolled` loop is not to be unrolled: its body fills the registers.
+    A `rolled` loop is not to be unrolled: its body fills the registers. Iterations of a `shared`
+    one may run at the same time.
     """
 
     index: str
@@ -69,6 +70,7 @@ class Loop:
     body: tuple[Node, ...]
     step: int = 1
     rolled: bool = False
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,16 +135,25 @@ class Array:
 
 @dataclass(frozen=True)
 class Function:
-    """One nest: its name, what it says of itself, sizes and arrays it takes, what it does."""
+    """One nest: its name, what it says of itself, sizes and arrays it takes, what it does.
+
+    Where there are tasks, it is also told which of them to do, `first` up to `last`; from `least`
+    tasks on it pays to share them.
+    """
 
     name: str
     doc: tuple[str, ...]
     sizes: tuple[str, ...]
     arrays: tuple[Array, ...]
     body: tuple[Node, ...]
+    tasks: Expression | None = None
+    least: int = 0
 
     def __str__(self) -> str:
-        head = f"{self.name}({', '.join([*self.sizes, *(a.name for a in self.arrays)])})"
+        given = [*self.sizes, *(a.name for a in self.arrays)]
+        head = f"{self.name}({', '.join(given + (['first', 'last'] if self.tasks else []))})"
+        if self.tasks:
+            head += f"  for {spell(self.tasks)} tasks"
         return "\n".join([head, *(f"  {line}" for node in self.body for line in show(node))])
 
 

@@ -50,6 +50,7 @@ def compile(
     *,
     name: str = "step",
     backend: str | None = None,
+    threads: int | None = None,
     options: Options | None = None,
 ) -> Step:
     """Give a function of the graph's inputs that computes the outputs and applies the updates.
@@ -59,7 +60,9 @@ def compile(
     value), as the optimisers give them; all next values are computed from the old ones.
 
     `backend` is "c", "numpy", or None: C where a compiler is found, else NumPy with a notice (the
-    environment variable GRAPHCNN_BACKEND decides for all). `options` switch optimisations off.
+    environment variable GRAPHCNN_BACKEND decides for all). `threads` share the work of the C, by
+    default as many as GRAPHCNN_NUM_THREADS or OMP_NUM_THREADS say, else one for each core; results
+    have the same bits for any number. `options` switch optimisations off.
 
     Raises `GraphError` where the graph has no meaning, `CompilerNotFound` where backend is "c"
     and the machine has no compiler.
@@ -73,7 +76,7 @@ def compile(
     """
     origin = user_origin()
     try:
-        _require_settings(name, options)
+        _require_settings(name, options, threads)
         chosen = _backend(backend)
         nodes = _outputs(outputs)
         changes = _changes(updates)
@@ -84,12 +87,18 @@ def compile(
     except GraphError as error:
         raise error if error.who else error.at(f"compile {name!r}", origin) from None
     made = make_plan(lowered.program, options)
-    return Step(lowered, made, outputs, nodes, choices, _executable(chosen, made))
+    return Step(lowered, made, outputs, nodes, choices, _executable(chosen, made, threads))
 
 
-def _require_settings(name: Any, options: Any) -> None:
+def _require_settings(name: Any, options: Any, threads: Any) -> None:
     if not isinstance(name, str):
         raise DTypeError(f"name={name!r}", rule="a name is a text", fix=f'name="{name}"')
+    if threads is not None and (type(threads) is not int or threads < 1):
+        raise DTypeError(
+            f"threads={threads!r}",
+            rule="work is shared by a whole number of threads, 1 or more",
+            fix="threads=2, or leave it out for one thread a core",
+        )
     if not isinstance(options, Options | None):
         raise DTypeError(
             f"options={options!r}",
@@ -165,14 +174,14 @@ def _backend(asked: str | None) -> str:
     return chosen
 
 
-def _executable(backend: str, made: Plan) -> Executable | None:
+def _executable(backend: str, made: Plan, threads: int | None) -> Executable | None:
     """Give the compiled program, or None to interpret it."""
     if backend == "numpy":
         return None
     if backend == "auto" and find_toolchain() is None:
         _give_notice()
         return None
-    return load(made)
+    return load(made, threads=threads)
 
 
 @functools.cache
@@ -286,7 +295,8 @@ class Step:
             pointers[k] = from_buffer(array)
         if bound.bytes > self._scratch.size:
             self._scratch = aligned_bytes(bound.bytes)
-        self._executable.entry(pointers, from_buffer(self._scratch), bound.dims)
+        executable = self._executable
+        executable.entry(pointers, from_buffer(self._scratch), bound.dims, executable.team)
 
     def _interpret(self, arrays: list[Array], outputs: list[Array], bound: _Binding) -> None:
         program = self.plan.rewritten

@@ -242,7 +242,8 @@ def parameter_text(array: Array) -> str:
 def signature(function: Function, ending: str, storage: str = "") -> list[str]:
     """Give the head of a function as lines that end in ` {` or `;`."""
     sizes = [f"int64_t {d}" for d in function.sizes]
-    parameters = [*sizes, *(parameter_text(a) for a in function.arrays)]
+    tasks = ["int64_t first", "int64_t last"] if function.tasks else []
+    parameters = [*sizes, *(parameter_text(a) for a in function.arrays), *tasks]
     head = f"{storage}void {function.name}("
     one = f"{head}{', '.join(parameters) or 'void'}){ending}"
     if len(one) <= WIDTH:

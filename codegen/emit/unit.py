@@ -13,7 +13,7 @@ from codegen.freeze import size_of
 from codegen.lower import Lowered
 from codegen.memory import ALIGNMENT, BYTES, MemoryPlan
 from codegen.names import Names
-from codegen.nest import Function
+from codegen.nest import Function, Number
 from codegen.notation import Tensor
 from codegen.program import Program, describe
 
@@ -38,7 +38,8 @@ class Unit:
 @cache
 def prelude() -> str:
     """The head of every unit: what the generated functions lean on."""
-    return resources.files("codegen.runtime").joinpath("prelude.h").read_text()
+    runtime = resources.files("codegen.runtime")
+    return "\n".join(runtime.joinpath(name).read_text() for name in ("prelude.h", "team.h"))
 
 
 def unit_text(
@@ -46,13 +47,14 @@ def unit_text(
 ) -> Unit:
     """Give the C of a program.
 
-    `entry(arrays, workspace, dims)` runs it: `arrays` are the inputs, parameters and outputs in
-    order, `workspace` has the bytes that `entry_workspace(dims)` asks for.
+    `entry(arrays, workspace, dims, team)` runs it: `arrays` are the inputs, parameters and outputs in
+    order, `workspace` has the bytes that `entry_workspace(dims)` asks for, `team` shares the work.
     """
     given = given_arrays(program)
     title = f"/* {commented(program.name)} */"
     functions = [low.function for low in lowered]
     tail = [
+        *(_part(f, names) for f in functions if f.tasks),
         _workspace(memory, names, entry),
         _entry(program, lowered, memory, names, entry, given),
     ]
@@ -70,7 +72,8 @@ def declarations(entry: str) -> str:
     """Declare the two functions that a unit shows to the outside."""
     return (
         f"int64_t {entry}_workspace(const int64_t *dims);\n"
-        f"void {entry}(void *const *arrays, unsigned char *workspace, const int64_t *dims);\n"
+        f"void {entry}(void *const *arrays, unsigned char *workspace, const int64_t *dims,"
+        " const void *team);\n"
     )
 
 
@@ -129,7 +132,8 @@ def _entry(
     given: tuple[Tensor, ...],
 ) -> str:
     lines = [
-        f"void {entry}(void *const *arrays, unsigned char *workspace, const int64_t *dims) {{",
+        f"void {entry}(void *const *arrays, unsigned char *workspace, const int64_t *dims,",
+        f"{' ' * len(f'void {entry}(')}const void *team) {{",
         *_dims(names),
     ]
     used = {memory.home(t) for low in lowered for t in low.tensors}
@@ -152,13 +156,42 @@ def _entry(
         lines.append(f"    void *slot{k} = workspace; /* {tenants} */")
         lines.append(f"    workspace += {_bytes(slot.bytes, names)};")
         places |= {t: f"slot{k}" for t in slot.tenants}
-    lines += ["    (void)workspace;", "    const float_mode before = flush_denormals();"]
+    lines += ["    (void)workspace;", "    (void)team;"]
+    lines.append("    const float_mode before = flush_denormals();")
     for low in lowered:
-        call = [*low.function.sizes, *_arguments(low, memory, places)]
-        lines.append(f"    {low.function.name}({', '.join(call)});")
+        lines += _called(low, memory, places, names)
     for old, new in memory.copies:
         lines += _copied(places[old], places[memory.home(new)], old, names)
     return "\n".join([*lines, "    restore_mode(before);", "}", ""])
+
+
+def _part(function: Function, names: Names) -> str:
+    """A body for the team: some of the tasks of one function, whose arguments come in a struct."""
+    arguments = [f"c->dims[{names.dims.index(d)}]" for d in function.sizes]
+    arguments += [f"c->arrays[{k}]" for k in range(len(function.arrays))]
+    return "\n".join(
+        [
+            f"static void share_{function.name}(const void *given, int64_t first, int64_t last) {{",
+            "    const call *c = given;",
+            f"    {function.name}({', '.join([*arguments, 'first', 'last'])});",
+            "}",
+            "",
+        ]
+    )
+
+
+def _called(
+    low: Lowered, memory: MemoryPlan, places: Mapping[Tensor, str], names: Names
+) -> list[str]:
+    """Call a function, or share its tasks where there are enough of them."""
+    function, arguments = low.function, _arguments(low, memory, places)
+    if not function.tasks:
+        return [f"    {function.name}({', '.join([*function.sizes, *arguments])});"]
+    count = Printer(Function("", (), (), (), ())).expression(function.tasks)
+    fixed = isinstance(function.tasks, Number)
+    team = "team" if fixed else f"{count} < {function.least} ? 0 : team"
+    given = f"&(call){{(void *[]){{{', '.join(arguments)}}}, dims}}"
+    return [f"    share({team}, share_{function.name}, {given}, {count});"]
 
 
 def _arguments(low: Lowered, memory: MemoryPlan, places: Mapping[Tensor, str]) -> list[str]:

@@ -38,35 +38,52 @@ class KernelWriter(Reductions):
         return self.reduction(first, reductions, rest)
 
     def in_memory(self, stage: Stage) -> list[Node]:
-        """Fill the tensor with its identity, then let each statement add to it in memory."""
-        nodes: list[Node] = []
+        """Fill the tensor with its identity, then let each statement add to it in memory.
+
+        Statements that only copy go hand in hand along the axes that they share, so that what
+        one has written is still at hand for the next.
+        """
         head = stage.statements[0]
-        if not _fills(head):
-            nodes += self.fill(stage.tensor, head.op.identity(stage.tensor.dtype))
+        identity = None if _fills(head) else head.op.identity(stage.tensor.dtype)
+        common = () if any(s.reduced for s in stage.statements) else _common(stage)
+        box = tuple((head.maps[axis], stage.tensor.shape[axis]) for axis in common)
+        nodes: list[Node] = []
+        if identity is not None:
+            nodes += self.fill(stage.tensor, identity, tuple(i for i, _ in box))
         for s in stage.statements:
-            nodes += self.statement(s)
+            if not common:
+                nodes += self.statement(s)
+                continue
+            same = {s.maps[axis]: i for axis, (i, _) in zip(common, box, strict=True)}
+            s = s.substitute({old: new for old, new in same.items() if old != new})
+            inner = tuple(i for i in s.parallel if i not in same.values())
+            self.schedules.append(Schedule(s.parallel, (), None))
+            nodes += self.loops(inner, s, self.leaf(s), outside=tuple(same.values()))
+        for i, n in reversed(box):
+            stop = size_of(n, self.names.letter)
+            nodes = [Loop(self.names.letter(i), (ZERO,), (stop,), tuple(nodes), shared=True)]
         return nodes
 
-    def fill(self, tensor: Tensor, value: float) -> list[Node]:
-        """Give every element one value."""
-        letters = [Index(f"z{axis}") for axis in range(tensor.rank)]
+    def fill(self, tensor: Tensor, value: float, outside: tuple[Index, ...] = ()) -> list[Node]:
+        """Give every element one value; the first axes may have loops already."""
+        letters = [*outside, *(Index(f"z{axis}") for axis in range(len(outside), tensor.rank))]
         place = Element(
             self.names.tensor(tensor),
             tuple(Name(self.names.letter(i)) for i in letters),
             tensor.dtype,
         )
         node: Node = Store(place, Number(value, tensor.dtype))
-        for i, n in zip(reversed(letters), reversed(tensor.shape), strict=True):
-            node = Loop(self.names.letter(i), (ZERO,), (size_of(n, self.names.letter),), (node,))
+        rest = list(zip(letters, tensor.shape, strict=True))[len(outside) :]
+        for i, n in reversed(rest):
+            stop = size_of(n, self.names.letter)
+            node = Loop(self.names.letter(i), (ZERO,), (stop,), (node,), shared=True)
         return [node]
 
     def statement(self, s: Statement) -> list[Node]:
         """Give the nest of a statement that works on its target in memory."""
         if not s.reduced or s.bindings or (s.op is Reduce.SUM and not injective(s)):
             self.schedules.append(Schedule(s.parallel, s.reduced, None))
-            op = "+=" if s.op is Reduce.SUM else "="
-            leaf: list[Node] = [Store(self.element(s.target, s.maps), self.single(s), op)]
-            return self.loops((*s.parallel, *s.reduced), s, leaf)
+            return self.loops((*s.parallel, *s.reduced), s, self.leaf(s), shared=injective(s))
         schedule = choose_schedule(s)
         self.schedules.append(schedule)
 
@@ -77,6 +94,11 @@ class KernelWriter(Reductions):
 
         return self.accumulated([s], schedule, finish)
 
+    def leaf(self, s: Statement) -> list[Node]:
+        """Write one point into memory."""
+        op = "+=" if s.op is Reduce.SUM else "="
+        return [Store(self.element(s.target, s.maps), self.single(s), op)]
+
     def pointwise(self, stages: Sequence[Stage]) -> list[Node]:
         """Give one nest whose innermost body computes every stage."""
         first = stages[0].statements[0]
@@ -84,7 +106,7 @@ class KernelWriter(Reductions):
         for stage in stages:
             nodes += self.point(stage)
         self.schedules.append(Schedule(first.parallel, (), None))
-        return self.loops(first.parallel, unguarded(first), nodes)
+        return self.loops(first.parallel, unguarded(first), nodes, shared=True)
 
     def point(self, stage: Stage) -> list[Node]:
         """Compute one stage at one point; keep it in a register, store it if anybody needs it."""
@@ -134,6 +156,19 @@ class KernelWriter(Reductions):
             return nodes
 
         return self.accumulated(reductions, schedule, finish, start)
+
+
+def _common(stage: Stage) -> tuple[int, ...]:
+    """The leading axes along which each statement runs from end to end by an index of its own."""
+    found: list[int] = []
+    for axis, n in enumerate(stage.tensor.shape):
+        for s in stage.statements:
+            m = s.maps[axis]
+            elsewhere = [e for k, e in enumerate(s.maps) if k != axis and m in e.free_symbols]
+            if s.bindings or not injective(s) or s.sizes.get(m) != n or elsewhere:
+                return tuple(found)
+        found.append(axis)
+    return tuple(found)
 
 
 def _fills(s: Statement) -> bool:

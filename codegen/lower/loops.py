@@ -44,11 +44,12 @@ class Loops:
         skip: set[Index] | None = None,
         *,
         rolled: bool = False,
+        shared: bool = False,
     ) -> list[Node]:
         """Give nested loops in this order; each guard becomes a bound of its innermost loop.
 
         Guards on indices of `skip` are left to a loop inside. `rolled` keeps the innermost loop
-        from being unrolled.
+        from being unrolled; `shared` lets several threads run those over parallel indices.
         """
         order = tuple(order)
         nodes = self.bound(s.bindings, leaf) if s.bindings else leaf
@@ -68,7 +69,8 @@ class Loops:
             ]
             firm = [g for g in firm if g not in mine]
             loop = self.bounded_loop(index, s.sizes[index], mine, nodes, (ZERO,), None)
-            nodes = [replace(loop, rolled=rolled and depth == len(order) - 1)]
+            rolls = rolled and depth == len(order) - 1
+            nodes = [replace(loop, rolled=rolls, shared=shared and index in s.parallel)]
         left = [g for g in firm if set(split(g.expr)[1]) <= set(outside)]
         if left:
             nodes = [When(self.condition(left), tuple(nodes))]

@@ -62,14 +62,15 @@ class Reductions(Loops):
                 done: list[Node] = finish(value)
                 return [When(self.condition(checks), tuple(done))] if checks else done
 
-            return self.loops(tile.outer, unguarded(head), tiled(self, head, tile, begin))
+            nests = tiled(self, head, tile, begin)
+            return self.loops(tile.outer, unguarded(head), nests, shared=True)
         if schedule.lane is None:
             inside = self.scalar(statements, finish, start)
         elif schedule.lane in head.parallel:
             inside = self.row(statements, schedule, finish, start)
         else:
             inside = self.partial(statements, schedule, finish, start)
-        return self.loops(schedule.outer, unguarded(head), inside)
+        return self.loops(schedule.outer, unguarded(head), inside, shared=True)
 
     def guarded(self, s: Statement, otherwise: Expression | None = None) -> Expression:
         """The value of a point, or of an excluded one: the identity where nothing else is given."""
@@ -170,7 +171,7 @@ class Reductions(Loops):
         if whole_row:
             return nodes
         step = schedule.tile
-        return [Loop(origin.name, (ZERO,), (length,), tuple(nodes), step)]
+        return [Loop(origin.name, (ZERO,), (length,), tuple(nodes), step, shared=True)]
 
     def partial(
         self, statements: list[Statement], schedule: Schedule, finish: Any, start: Statement | None

@@ -121,7 +121,9 @@ class _Block:
         body = self.across(finish) if self.lane is not None else self.partial(finish)
         for i, segment in reversed(self.rows.items()):
             low, high = Number(segment.start, "int64"), Number(segment.stop, "int64")
-            body = [Loop(self.starts[i].name, (low,), (high,), tuple(body), segment.block)]
+            body = [
+                Loop(self.starts[i].name, (low,), (high,), tuple(body), segment.block, shared=True)
+            ]
         return body
 
     # -- lanes over a parallel index ----------------------------------------------------------
@@ -163,7 +165,7 @@ class _Block:
             *spill,
         ]
         low, high = Number(self.lane.start, "int64"), Number(self.lane.stop, "int64")
-        return [Loop(origin.name, (low,), (high,), (*body, *store), self.lane.block)]
+        return [Loop(origin.name, (low,), (high,), (*body, *store), self.lane.block, shared=True)]
 
     # -- lanes over a reduced index -----------------------------------------------------------
 

@@ -23,3 +23,9 @@ static inline UNUSED void share(const team *t, team_body *body, const void *call
         body(call, 0, count);
     }
 }
+
+/* What a body that runs a part of some function needs to know: its arrays and the sizes. */
+typedef struct {
+    void *const *arrays;
+    const int64_t *dims;
+} call;

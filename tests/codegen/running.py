@@ -55,6 +55,7 @@ def compile_together(
     texts = [prelude()]
     for plan in plans:
         kernels = [low.function.name for low in plan.nests]
+        kernels += [f"share_{kernel}" for kernel in kernels]
         texts += [f"#define {kernel} {plan.unit.entry}_{kernel}" for kernel in kernels]
         texts.append(plan.unit.text.replace(prelude(), ""))
         texts += [f"#undef {kernel}" for kernel in kernels]
@@ -106,7 +107,8 @@ def run_c(executable: Executable, case: Case) -> Arrays:
     start = -room.ctypes.data % 64
     workspace = room[start : start + count + MARGIN]
     pointers = ffi.new("void *[]", [ffi.from_buffer(a) for a in held] or 1)
-    executable.entry(pointers, ffi.from_buffer(workspace), executable.dims(sizes))
+    team = executable.team or ffi.NULL
+    executable.entry(pointers, ffi.from_buffer(workspace), executable.dims(sizes), team)
     assert (workspace[count:] == POISON).all(), "written behind the workspace"
     for t in program.inputs:
         assert given[t.name].tobytes() == case.arrays[t.name].tobytes(), f"{t.name} was written"

@@ -1,0 +1,158 @@
+"""Loops that several threads can share: a chain of them becomes one loop over tasks.
+
+Before: for n in 0..N          After: for task in first..last
+          for i in 0..28                n = task / 28
+            ...                         i = task % 28
+                                        ...
+
+Iterations of a shared loop write different elements and read none that another one writes, so who
+runs them, and how many at once, is not seen in the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from codegen.nest import Apply, Element, Expression, Let, Loop, Name, Node, Number, Store, When
+from codegen.schedule.contraction import TYPICAL
+
+ENOUGH = 32  # tasks: more balance no better, and cost more to hand out
+LEAST = 20_000  # operations for which it pays to wake somebody up
+CALL = 12  # operations that a function of the mathematics library stands for
+FIRST, LAST = Name("first"), Name("last")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Nodes that run before the next phase starts: `count` tasks, shared if at least `least`."""
+
+    nodes: tuple[Node, ...]
+    count: Expression | None
+    least: int = 0
+
+
+def phases(nodes: Sequence[Node]) -> tuple[Phase, ...]:
+    """Give a kernel's nodes as phases: each loop of its own where nothing else stands beside."""
+    if not all(isinstance(node, Loop) for node in nodes):
+        return (Phase(tuple(nodes), None),)
+    return tuple(_phase(node) for node in nodes if isinstance(node, Loop))
+
+
+def _phase(loop: Loop) -> Phase:
+    chain = _chain(loop)
+    if not chain:
+        return Phase((loop,), None)
+    trips = [_trips(link) for link in chain]
+    body = chain[-1].body
+    count = trips[0]
+    for more in trips[1:]:
+        count = _product(count, more)
+    least = max(2, int(-(-LEAST // max(1.0, sum(map(_work, body))))))
+    if isinstance(count, Number) and count.value < least:
+        return Phase((loop,), None)
+    (only, *others) = chain
+    if not others and only.start == (Number(0, "int64"),) and only.step == 1:
+        shared: Loop = replace(only, start=(FIRST,), stop=(LAST,), shared=False)
+        return Phase((shared,), count, least)
+    lets: list[Node] = []
+    for k, link in enumerate(chain):
+        at: Expression = Name("task")
+        for inner in trips[k + 1 :]:
+            at = Apply("/", (at, inner), "int64")
+        if k:
+            at = Apply("mod", (at, trips[k]), "int64")
+        if link.step != 1:
+            at = Apply("*", (at, Number(link.step, "int64")), "int64")
+        if link.start != (Number(0, "int64"),):
+            at = Apply("+", (at, link.start[0]), "int64")
+        lets.append(Let(link.index, "int64", at))
+    return Phase((Loop("task", (FIRST,), (LAST,), (*lets, *body)),), count, least)
+
+
+def _chain(loop: Loop) -> list[Loop]:
+    """The shared loops, one directly inside the other, that give tasks enough."""
+    chain: list[Loop] = []
+    count = 1.0
+    node: Node = loop
+    while isinstance(node, Loop) and node.shared and count < ENOUGH:
+        indices = {link.index for link in chain}
+        simple = len(node.start) == len(node.stop) == 1
+        if not simple or indices & _names((*node.start, *node.stop)):
+            break
+        if chain and not any(isinstance(inner, Loop) for inner in node.body):
+            break
+        chain.append(node)
+        count *= _number(_trips(node))
+        if len(node.body) != 1:
+            break
+        node = node.body[0]
+    return chain
+
+
+def _trips(loop: Loop) -> Expression:
+    """How often the body runs."""
+    (start,), (stop,) = loop.start, loop.stop
+    if isinstance(start, Number) and isinstance(stop, Number):
+        return Number(max(0, -(-int(stop.value - start.value) // loop.step)), "int64")
+    length = stop if start == Number(0, "int64") else Apply("-", (stop, start), "int64")
+    if loop.step == 1:
+        return length
+    more = Apply("+", (length, Number(loop.step - 1, "int64")), "int64")
+    return Apply("/", (more, Number(loop.step, "int64")), "int64")
+
+
+def _product(a: Expression, b: Expression) -> Expression:
+    if isinstance(a, Number) and isinstance(b, Number):
+        return Number(a.value * b.value, "int64")
+    return Apply("*", (a, b), "int64")
+
+
+def _number(e: Expression) -> float:
+    """About how large a size is."""
+    match e:
+        case Number(value):
+            return float(value)
+        case Apply("*", (a, b)):
+            return _number(a) * _number(b)
+        case Apply("/", (a, b)):
+            return _number(a) / max(1.0, _number(b))
+        case Apply("+", (a, b)):
+            return _number(a) + _number(b)
+        case Apply("-", (a, b)):
+            return max(1.0, _number(a) - _number(b))
+    return float(TYPICAL)
+
+
+def _work(node: Node) -> float:
+    """About how many operations a node takes."""
+    match node:
+        case Loop(_, start, stop, body, step):
+            trips = max(1.0, (_number(stop[0]) - _number(start[0])) / step)
+            return trips * sum(map(_work, body))
+        case When(_, body):
+            return 1 + sum(map(_work, body))
+        case Let(_, _, value) | Store(_, value):
+            return 1 + _operations(value)
+    return 0
+
+
+def _operations(e: Expression) -> float:
+    match e:
+        case Apply(op, args):
+            known = not op.isidentifier() or op in ("neg", "select", "cast", "and", "or", "not")
+            return (1 if known else CALL) + sum(map(_operations, args))
+    return 0
+
+
+def _names(expressions: Sequence[Expression]) -> set[str]:
+    found: set[str] = set()
+    for e in expressions:
+        match e:
+            case Name(name):
+                found.add(name)
+            case Element(array, at):
+                found |= {array} | _names(at)
+            case Apply(_, args):
+                found |= _names(args)
+    return found
