@@ -21,7 +21,7 @@ RESERVED = frozenset(
     abs round trunc fmin fmax INFINITY NAN isnan imin imax floor_div ceil_div arrays workspace
     dims at inline errno stdin stdout stderr unix linux bytes before floorf ceilf log1pf expm1f
     sum_lanes sum_lanesf float_mode flush_denormals restore_mode UNUSED
-    team team_body team_of share call given first last task
+    LANES team team_body team_of share call given first last task
     NFDBITS WCONTINUED WEXITED WNOHANG WNOWAIT WSTOPPED WUNTRACED DOMAIN SING OVERFLOW UNDERFLOW
     PLOSS TLOSS HUGE MAXFLOAT math_errhandling signgam
     """.split()  # noqa: SIM905 (a hundred words read better as text)

@@ -60,8 +60,8 @@ Expression = Number | Name | Element | Apply
 class Loop:
     """`for index in [start, stop) step: body`; the bounds are the tightest of several.
 
-    A `rolled` loop is not to be unrolled: its body fills the registers. Iterations of a `shared`
-    one may run at the same time.
+    A `rolled` loop is not to be unrolled: its body fills the registers. Iterations of a `lanes`
+    loop are the elements of vectors, those of a `shared` one may run at the same time.
     """
 
     index: str
@@ -70,6 +70,7 @@ class Loop:
     body: tuple[Node, ...]
     step: int = 1
     rolled: bool = False
+    lanes: bool = False
     shared: bool = False
 
 

@@ -129,7 +129,9 @@ class Printer:
                 low = self._bound(start, "imax")
                 high = self._bound(stop, "imin")
                 move = f"++{index}" if step == 1 else f"{index} += {step}"
-                if node.rolled or self._must_stay(node):
+                if node.lanes:
+                    yield f"{pad}LANES"
+                elif node.rolled or self._must_stay(node):
                     yield f"{pad}#pragma GCC unroll 1"
                 yield f"{pad}for (int64_t {index} = {low}; {index} < {high}; {move}) {{"
                 for inner in body:

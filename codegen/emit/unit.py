@@ -47,8 +47,8 @@ def unit_text(
 ) -> Unit:
     """Give the C of a program.
 
-    `entry(arrays, workspace, dims, team)` runs it: `arrays` are the inputs, parameters and outputs in
-    order, `workspace` has the bytes that `entry_workspace(dims)` asks for, `team` shares the work.
+    `entry(arrays, workspace, dims, team)` runs it: `arrays` are the inputs, parameters and outputs
+    in order, `workspace` has the bytes that `entry_workspace(dims)` asks for, `team` shares the work.
     """
     given = given_arrays(program)
     title = f"/* {commented(program.name)} */"

@@ -26,6 +26,7 @@ from codegen.nest import (
 from codegen.notation import Access, Binding, Guard, Statement, Tensor
 
 ZERO = Number(0, "int64")
+SHORTEST = 8  # elements that are worth a vector
 
 
 class Loops:
@@ -70,7 +71,10 @@ class Loops:
             firm = [g for g in firm if g not in mine]
             loop = self.bounded_loop(index, s.sizes[index], mine, nodes, (ZERO,), None)
             rolls = rolled and depth == len(order) - 1
-            nodes = [replace(loop, rolled=rolls, shared=shared and index in s.parallel)]
+            lanes = loop.lanes and not rolls
+            nodes = [
+                replace(loop, rolled=rolls, lanes=lanes, shared=shared and index in s.parallel)
+            ]
         left = [g for g in firm if set(split(g.expr)[1]) <= set(outside)]
         if left:
             nodes = [When(self.condition(left), tuple(nodes))]
@@ -113,7 +117,9 @@ class Loops:
             start, stop = _solved(g, index)
             starts.append(start.expression(letter))
             stops.append(stop.expression(letter))
-        return Loop(letter(index), tuple(starts), tuple(stops), tuple(body))
+        known = isinstance(size, int) and size >= SHORTEST and len(starts) == len(stops) == 1
+        lanes = known and not any(isinstance(node, Loop) for node in body)
+        return Loop(letter(index), tuple(starts), tuple(stops), tuple(body), lanes=lanes)
 
     def condition(self, guards: Iterable[Guard]) -> Expression:
         """Whether all guards hold."""

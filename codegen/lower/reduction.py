@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import sympy
 
-from codegen.affine import split
+from codegen.affine import Index, split
 from codegen.freeze import size_of, whole
 from codegen.lower.loops import ZERO, Loops
 from codegen.lower.tile import tiled
@@ -53,7 +55,9 @@ class Reductions(Loops):
         tile = tile_of(head, self.machine) if len(statements) == 1 else None
         if tile is not None:
             self.schedules[-1] = tile
-            known = {*tile.outer}
+            rows = dict(tile.rows)
+            first = tuple(itertools.takewhile(lambda i: i not in rows, tile.order))
+            known = {*first}
             checks = [g for g in unguarded(head).guards if not set(split(g.expr)[1]) <= known]
 
             def begin(value: Expression) -> list[Node]:
@@ -62,8 +66,8 @@ class Reductions(Loops):
                 done: list[Node] = finish(value)
                 return [When(self.condition(checks), tuple(done))] if checks else done
 
-            nests = tiled(self, head, tile, begin)
-            return self.loops(tile.outer, unguarded(head), nests, shared=True)
+            nests = tiled(self, head, tile, tile.order[len(first) :], begin)
+            return self.loops(first, unguarded(head), nests, shared=True)
         if schedule.lane is None:
             inside = self.scalar(statements, finish, start)
         elif schedule.lane in head.parallel:
@@ -85,54 +89,31 @@ class Reductions(Loops):
         """What one point gives where nothing else competes with it."""
         return Number(0, s.target.dtype) if s.op in POSITION else self.body(s)
 
-    def initial(self, s: Statement, start: Statement | None) -> Expression:
-        """What an accumulator starts from."""
+    def initial(self, s: Statement, start: Statement | None) -> tuple[Number | Expression, ...]:
+        """What the accumulators start from: the best value and its place, or one total."""
+        if s.op in POSITION:
+            return Number(0, s.compute_dtype), Number(-1, "int32")
         if start is not None:
-            return self.guarded(start)
-        return Number(s.op.identity(s.target.dtype), s.target.dtype)
+            return (self.guarded(start),)
+        return (Number(s.op.identity(s.target.dtype), s.target.dtype),)
 
     def scalar(
         self, statements: list[Statement], finish: Any, start: Statement | None
     ) -> list[Node]:
-        """One accumulator; the reduction in row order."""
+        """One accumulator; the reduction in an order that suits memory."""
         head = statements[0]
-        dtype = head.target.dtype
-        total = Name(self.names.fresh("total"), dtype)
-        nodes: list[Node] = []
-        if head.op in POSITION:
-            return self.position(head, finish)
-        nodes.append(Let(total.name, dtype, self.initial(head, start), fixed=False))
-        for s in statements:
-            nodes += self.loops(s.reduced, s, self.combine(s, total), outside=s.parallel)
-        return [*nodes, *finish(total)]
-
-    def position(self, s: Statement, finish: Any) -> list[Node]:
-        """Where the first best value lies: its place in row order over the reduced indices."""
-        kind = s.compute_dtype
-        best = Name(self.names.fresh("best"), kind)
-        at = Name(self.names.fresh("at"), "int32")
-        value = Name(self.names.fresh("value"), kind)
-        place: Any = sympy.S.Zero
-        for i in s.reduced:
-            place = place * s.sizes[i] + i
-        better = Apply(">" if s.op is Reduce.ARGMAX else "<", (value, best), "bool")
-        none = Apply("<", (at, Number(0, "int32")), "bool")
-        nan = Apply("isnan", (value,), "bool")
-        fresh = Apply("not", (Apply("isnan", (best,), "bool"),), "bool")
-        wins = Apply(
-            "or", (Apply("or", (none, better), "bool"), Apply("and", (nan, fresh), "bool")), "bool"
+        begin = self.initial(head, start)
+        totals = tuple(
+            Name(self.names.fresh(name), value.dtype)
+            for name, value in zip(_called(head), begin, strict=True)
         )
-        spot = Apply("cast", (whole(sympy.expand(place), self.names.letter),), "int32")
-        leaf: list[Node] = [
-            Let(value.name, kind, self.body(s)),
-            When(wins, (Store(best, value), Store(at, spot))),
+        nodes: list[Node] = [
+            Let(total.name, total.dtype, value, fixed=False)
+            for total, value in zip(totals, begin, strict=True)
         ]
-        return [
-            Let(best.name, kind, Number(0, kind), fixed=False),
-            Let(at.name, "int32", Number(-1, "int32"), fixed=False),
-            *self.loops(s.reduced, s, leaf, outside=s.parallel),
-            *finish(at),
-        ]
+        for s in statements:
+            nodes += self.loops(_order(s), s, self.combine(s, totals), outside=s.parallel)
+        return [*nodes, *finish(totals[-1])]
 
     def row(
         self, statements: list[Statement], schedule: Schedule, finish: Any, start: Statement | None
@@ -140,7 +121,7 @@ class Reductions(Loops):
         """One accumulator for each element of a row, the row across vector lanes."""
         head, lane = statements[0], schedule.lane
         assert lane is not None
-        dtype, letter = head.target.dtype, self.names.letter
+        letter = self.names.letter
         size = head.sizes[lane]
         whole_row = isinstance(size, int) and size <= schedule.tile
         origin = Name(self.names.fresh(f"{letter(lane)}_start"))
@@ -151,8 +132,11 @@ class Reductions(Loops):
         at: Expression = Name(letter(lane))
         if not whole_row:
             at = Apply("-", (at, origin), "int64")
-        scratch = self.names.fresh("row")
-        total = Element(scratch, (at,), dtype)
+        begin = self.initial(head, start)
+        totals = tuple(
+            Element(self.names.fresh("row" if len(begin) == 1 else name), (at,), value.dtype)
+            for name, value in zip(_called(head), begin, strict=True)
+        )
 
         written = [g for g in unguarded(head).guards if lane in split(g.expr)[1]]
 
@@ -160,14 +144,14 @@ class Reductions(Loops):
             return self.bounded_loop(lane, size, written, nodes, low, high)
 
         tile = int(size) if whole_row else schedule.tile
-        nodes: list[Node] = [Scratch(scratch, dtype, max(1, tile))]
-        nodes.append(across([Store(total, self.initial(head, start))]))
+        nodes: list[Node] = [Scratch(t.array, t.dtype, max(1, tile)) for t in totals]
+        nodes.append(across([Store(t, value) for t, value in zip(totals, begin, strict=True)]))
         for s in statements:
-            reduced = far_first(s)
-            leaf = self.combine(s, total)
+            reduced = _order(s)
+            leaf = self.combine(s, totals)
             lanes = self.bounded(lane, s, leaf, (*s.parallel, *reduced), low, high)
             nodes += self.loops(reduced, s, lanes, outside=s.parallel, skip={lane})
-        nodes.append(across(finish(total)))
+        nodes.append(across(finish(totals[-1])))
         if whole_row:
             return nodes
         step = schedule.tile
@@ -197,9 +181,9 @@ class Reductions(Loops):
         ]
         for s in statements:
             step = Let(letter(lane), "int64", Apply("+", (origin, slot), "int64"))
-            full = Loop(slot.name, (ZERO,), (width,), (step, *self.combine(s, part)))
+            full = Loop(slot.name, (ZERO,), (width,), (step, *self.combine(s, (part,))))
             left = Apply("-", (length, origin), "int64")
-            tail = Loop(slot.name, (ZERO,), (left,), (step, *self.combine(s, part)))
+            tail = Loop(slot.name, (ZERO,), (left,), (step, *self.combine(s, (part,))))
             whole_blocks = isinstance(size, int) and size % lanes == 0
             last = Apply("-", (length, Number(lanes - 1, "int64")), "int64")
             block: list[Node] = [Loop(origin.name, (ZERO,), (length,), (full,), lanes)]
@@ -214,21 +198,51 @@ class Reductions(Loops):
                 ]
             reduced = tuple(i for i in far_first(s) if i != lane)
             nodes += self.loops(reduced, s, block, outside=s.parallel, skip={lane})
-        nodes.append(Let(total.name, dtype, self.initial(head, start), fixed=False))
+        nodes.append(Let(total.name, dtype, self.initial(head, start)[0], fixed=False))
         added = Apply("sum_lanes", (Name(scratch, dtype), width), dtype)
         nodes.append(Store(total, added, "+="))
         return [*nodes, *finish(total)]
 
-    def combine(self, s: Statement, total: Name | Element) -> list[Node]:
-        """Give what one point does to the accumulator."""
+    def combine(self, s: Statement, totals: Sequence[Name | Element]) -> list[Node]:
+        """Give what one point does to the accumulators."""
         value = self.body(s)
         if s.op is Reduce.SUM:
-            return [Store(total, value, "+=")]
-        local = Name(self.names.fresh("value"), s.target.dtype)
-        compare = Apply(">" if s.op is Reduce.MAX else "<", (local, total), "bool")
-        wins = Apply("or", (compare, Apply("isnan", (local,), "bool")), "bool")
-        chosen = Apply("select", (wins, local, total), s.target.dtype)
-        return [Let(local.name, s.target.dtype, value), Store(total, chosen)]
+            return [Store(totals[0], value, "+=")]
+        kind = s.compute_dtype if s.op in POSITION else s.target.dtype
+        local = Name(self.names.fresh("value"), kind)
+        best = totals[0]
+        more = Apply(">" if s.op in (Reduce.MAX, Reduce.ARGMAX) else "<", (local, best), "bool")
+        nan = Apply("isnan", (local,), "bool")
+        nodes: list[Node] = [Let(local.name, kind, value)]
+        if s.op not in POSITION:
+            chosen = Apply("select", (Apply("or", (more, nan), "bool"), local, best), kind)
+            return [*nodes, Store(best, chosen)]
+        at = totals[1]
+        none = Apply("<", (at, Number(0, "int32")), "bool")
+        fresh = Apply("not", (Apply("isnan", (best,), "bool"),), "bool")
+        first = Apply("and", (nan, fresh), "bool")
+        place: Any = sympy.S.Zero
+        for i in s.reduced:
+            place = place * s.sizes[i] + i
+        spot = Apply("cast", (whole(sympy.expand(place), self.names.letter),), "int32")
+        wins = Name(self.names.fresh("wins"), "bool")
+        test = Apply("or", (Apply("or", (none, more), "bool"), first), "bool")
+        return [
+            *nodes,
+            Let(wins.name, "bool", test),
+            Store(best, Apply("select", (wins, local, best), kind)),
+            Store(at, Apply("select", (wins, spot, at), "int32")),
+        ]
+
+
+def _called(s: Statement) -> tuple[str, ...]:
+    """What the accumulators are called."""
+    return ("best", "at") if s.op in POSITION else ("total",)
+
+
+def _order(s: Statement) -> tuple[Index, ...]:
+    """The reduced indices as the loops run: the first of equals is that in row order."""
+    return s.reduced if s.op in POSITION else far_first(s)
 
 
 def unguarded(s: Statement) -> Statement:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import sympy
 
 from codegen.affine import Index
-from codegen.freeze import whole
+from codegen.freeze import size_of, whole
 from codegen.names import Names
 from codegen.nest import Apply, Element, Expression, Let, Loop, Name, Node, Number, Scratch, Store
 from codegen.notation import Access, Statement
@@ -31,15 +31,20 @@ class Writer(Protocol):
         """Give nested loops around a leaf."""
 
 
-def tiled(writer: Writer, s: Statement, tile: Tile, finish: Finish) -> list[Node]:
-    """Give the nests of a tile: one for each combination of segments of rows and lanes."""
+def tiled(
+    writer: Writer, s: Statement, tile: Tile, order: tuple[Index, ...], finish: Finish
+) -> list[Node]:
+    """Give the nests of a tile: one for each combination of segments of rows and lanes.
+
+    `order` holds the indices that have no loop around the nests yet, rows among them.
+    """
     nodes: list[Node] = []
     indices = [i for i, _ in tile.rows]
     lanes: tuple[Segment | None, ...] = tile.lanes if tile.lane in s.parallel else (None,)
     for lane in lanes:
         for blocks in itertools.product(*(segments for _, segments in tile.rows)):
             rows = dict(zip(indices, blocks, strict=True))
-            nodes += _Block(writer, s, tile, rows, lane).nest(finish)
+            nodes += _Block(writer, s, tile, rows, lane).nest(order, finish)
     return nodes
 
 
@@ -116,14 +121,18 @@ class _Block:
             total = Apply("*", (total, Number(float(scale), self.kind)), vector)
         return total
 
-    def nest(self, finish: Finish) -> list[Node]:
-        """Give the loops over the blocks of rows and, inside, the tile."""
+    def nest(self, order: tuple[Index, ...], finish: Finish) -> list[Node]:
+        """Give the loops over tiles and, inside, the tile."""
         body = self.across(finish) if self.lane is not None else self.partial(finish)
-        for i, segment in reversed(self.rows.items()):
-            low, high = Number(segment.start, "int64"), Number(segment.stop, "int64")
-            body = [
-                Loop(self.starts[i].name, (low,), (high,), tuple(body), segment.block, shared=True)
-            ]
+        for i in reversed(order):
+            if i in self.rows:
+                segment = self.rows[i]
+                low, high = Number(segment.start, "int64"), Number(segment.stop, "int64")
+                name, step = self.starts[i].name, segment.block
+            else:
+                low, high = ZERO, size_of(self.s.sizes[i], self.letter)
+                name, step = self.letter(i), 1
+            body = [Loop(name, (low,), (high,), tuple(body), step, shared=True)]
         return body
 
     # -- lanes over a parallel index ----------------------------------------------------------
@@ -155,7 +164,9 @@ class _Block:
         origin = Name(self.names.fresh(f"{letter}_start"))
         at = Let(letter, "int64", Apply("+", (origin, slot), "int64"))
         block = Number(self.lane.block, "int64")
-        store = self.each_row([Loop(slot.name, (ZERO,), (block,), (at, *finish(value)))])
+        store = self.each_row(
+            [Loop(slot.name, (ZERO,), (block,), (at, *finish(value)), lanes=self.lane.block >= 8)]
+        )
         body: list[Node] = [
             Let(letter, "int64", origin),
             Scratch(acc, vector, self.count() * vectors),

@@ -10,6 +10,14 @@
 #define UNUSED
 #endif
 
+/* Stands before a loop whose iterations are to be the elements of vectors: gcc would unroll it
+ * first and then find only numbers. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define LANES _Pragma("GCC unroll 1")
+#else
+#define LANES
+#endif
+
 /* The smaller and the larger of two sizes. */
 static inline UNUSED int64_t imin(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline UNUSED int64_t imax(int64_t a, int64_t b) { return a > b ? a : b; }

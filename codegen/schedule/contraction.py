@@ -6,7 +6,6 @@ Schedules are searched on this view, which knows no algebra and hashes cheaply.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import sympy
@@ -47,15 +46,6 @@ class Operand:
         if len(found) == 1 and self.axes[found[0]].moves == ((index, 1),):
             return found[0]
         return None
-
-    def footprint(self, sizes: dict[Index, int], inner: Collection[Index]) -> float:
-        """The elements that the access touches while the inner indices run, lines rounded up."""
-        total = 1.0
-        for axis in self.axes:
-            extent = 1 + sum(abs(c) * (sizes[i] - 1) for i, c in axis.moves if i in inner)
-            points = math.prod(sizes[i] for i, _ in axis.moves if i in inner)
-            total *= max(extent, 16) if axis.step == 1 else min(extent, points)
-        return total
 
 
 @dataclass(frozen=True)

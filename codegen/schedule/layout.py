@@ -22,7 +22,8 @@ from codegen.affine import Index, as_size
 from codegen.machine import Machine
 from codegen.notation import FLOATS, Access, Guard, Reduce, Statement, Tensor, accesses
 from codegen.program import Program
-from codegen.schedule.contraction import contraction, operand
+from codegen.schedule.contraction import TYPICAL, contraction, operand
+from codegen.schedule.order import cost
 from codegen.schedule.tile import tile_of
 
 COPY = 1.5  # cycles to bring one element from one order into another
@@ -62,8 +63,43 @@ def lay_out(program: Program, machine: Machine) -> Program:
 
 
 def _strategies(program: Program, machine: Machine) -> Iterator[Layout]:
-    """Lay out every sum of products by itself; or first the axis that most tensors share."""
+    """Lay out every sum of products by itself; or first cut the axis that most tensors share."""
     yield _decided(Layout(program), machine)
+    shared = _shared_axis(program, machine)
+    if shared:
+        layout = Layout(program)
+        for tensor, blocks in shared.items():
+            if _may_block(layout, tensor, blocks):
+                layout.blocked[tensor] = blocks
+        yield _decided(layout, machine)
+
+
+def _shared_axis(program: Program, machine: Machine) -> dict[Tensor, Blocks]:
+    """The axis along which most of the program's own tensors run together, in whole blocks."""
+    group: dict[tuple[Tensor, int], tuple[Tensor, int]] = {}
+
+    def root(site: tuple[Tensor, int]) -> tuple[Tensor, int]:
+        while group.setdefault(site, site) != site:
+            site = group[site]
+        return site
+
+    for s in program.statements:
+        first: dict[Index, tuple[Tensor, int]] = {}
+        for tensor, maps in _sites(s):
+            for axis, m in enumerate(maps):
+                if isinstance(m, Index) and tensor in program.definitions:
+                    group[root((tensor, axis))] = root(first.setdefault(m, (tensor, axis)))
+    members: dict[tuple[Tensor, int], list[tuple[Tensor, int]]] = {}
+    for site in group:
+        members.setdefault(root(site), []).append(site)
+    best = max(members.values(), key=len, default=[])
+    sizes = {t.shape[axis] for t, axis in best}
+    (size,) = sizes if len(sizes) == 1 else (0,)
+    widest = machine.lanes("float32")
+    for width in (widest, widest * machine.full // machine.vector):
+        if isinstance(size, int) and size and size % width == 0:
+            return {t: Blocks(axis, width) for t, axis in best if t.dtype == "float32"}
+    return {}
 
 
 def _decided(layout: Layout, machine: Machine) -> Layout:
@@ -77,7 +113,17 @@ def _decided(layout: Layout, machine: Machine) -> Layout:
     for _, at in sorted(sums, reverse=True):
         layout.cycles += _decide(layout, -at, machine)
     _spread(layout)
+    for at, s in enumerate(program.statements):
+        if not contraction(s):
+            layout.cycles += _simple_cycles(_formed(layout, at)[0])
     return layout
+
+
+def _simple_cycles(s: Statement) -> float:
+    """About how long a statement takes that is no sum of products."""
+    points = math.prod(n if isinstance(n, int) else TYPICAL for _, n in s.box)
+    best = min((cost(i, s) for i, _ in s.box), default=1.0)
+    return points * (len(s.reads) + 1) * min(1.0, best)
 
 
 def _decide(layout: Layout, at: int, machine: Machine) -> float:

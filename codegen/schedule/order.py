@@ -40,13 +40,13 @@ class Schedule:
 
 def choose_schedule(statement: Statement) -> Schedule:
     """Give the schedule of a reduction, or of one element-wise statement."""
-    if statement.op in (Reduce.ARGMAX, Reduce.ARGMIN):
-        return Schedule(statement.parallel, statement.reduced, None)
     candidates = [i for i, _ in statement.box if _may_run(i, statement)]
     scored = sorted((cost(i, statement), k) for k, i in enumerate(candidates))
     lane = candidates[scored[0][1]] if scored and scored[0][0] < 1 else None
     outer = tuple(i for i in statement.parallel if i != lane)
-    reduced = tuple(i for i in far_first(statement) if i != lane)
+    first = statement.op in (Reduce.ARGMAX, Reduce.ARGMIN)  # of equals, in row order
+    summed = statement.reduced if first else far_first(statement)
+    reduced = tuple(i for i in summed if i != lane)
     return Schedule(outer, reduced, lane)
 
 

@@ -14,17 +14,21 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from codegen.affine import Index, split
 from codegen.machine import Machine
 from codegen.notation import Guard, Statement
 from codegen.schedule.contraction import Contraction, Operand, contraction
+from codegen.schedule.traffic import Around, best_order, fetched
 
 BUSY = 4.0  # cycles until a result can be added to: a step takes no less
 ROWS = 16  # the longest block of rows: compilers unroll such loops completely
 ENTRY = 5.0  # cycles to enter the innermost loop once more
+PROMISING = 12  # tiles whose use of memory is looked at
+NEAR = 24.0  # bytes that come from the second cache in one cycle
+FAR = 10.0  # bytes that come from beyond it
 CLOSE = 14.0  # cycles to add up the lanes of one vector
 
 
@@ -44,8 +48,9 @@ Segments = tuple[Segment, ...]
 class Tile:
     """A schedule: the lane index in segments, the row indices in segments, the loops around.
 
-    Rows come with the outermost first; `width` is that of one vector, `vectors` how many stand
-    side by side; `cycles` is what the model says the whole nest takes.
+    Rows come with the outermost first, and `order` holds the loops over whole tiles, rows
+    included; `width` is that of one vector, `vectors` how many stand side by side. `cycles` is
+    what the model says the whole nest takes, `bytes` what it fetches from beyond the second cache.
     """
 
     lane: Index
@@ -53,18 +58,25 @@ class Tile:
     width: int
     vectors: int
     rows: tuple[tuple[Index, Segments], ...]
-    outer: tuple[Index, ...]
+    order: tuple[Index, ...]
     reduced: tuple[Index, ...]
     cycles: float
+    bytes: float = 0.0
+
+    @property
+    def outer(self) -> tuple[Index, ...]:
+        """The parallel indices that are neither rows nor lanes."""
+        rows = dict(self.rows)
+        return tuple(i for i in self.order if i not in rows)
 
     def __str__(self) -> str:
         widths = "+".join(f"{(s.stop - s.start) // s.block}·{s.block}" for s in self.lanes)
         rows = ", ".join(f"{i} by {segments[0].block}" for i, segments in self.rows) or "-"
         return (
-            f"outer {' '.join(map(str, self.outer)) or '-'}, rows {rows}, "
+            f"outer {' '.join(map(str, self.order)) or '-'}, rows {rows}, "
             f"reduce {' '.join(map(str, self.reduced)) or '-'}, "
             f"lanes {self.lane} ({widths}, {self.vectors} vectors at once), "
-            f"about {self.cycles:.3g} cycles"
+            f"about {self.cycles:.3g} cycles, {self.bytes:.3g} bytes"
         )
 
 
@@ -87,14 +99,32 @@ def tile_of(statement: Statement, machine: Machine, lane: Index | None = None) -
 @lru_cache(maxsize=4096)
 def choose_tile(nest: Contraction, machine: Machine, lane: Index | None = None) -> Tile | None:
     """Give the best register tile of a sum of products, or None where there is none."""
-    best: Tile | None = None
+    found: list[Tile] = []
     for index, length in nest.box:
-        if lane not in (None, index):
-            continue
-        for tile in _candidates(nest, machine, index, length):
-            if best is None or tile.cycles < best.cycles:  # of equals the first
-                best = tile
-    return best
+        if lane in (None, index):
+            found += _candidates(nest, machine, index, length)
+    found = sorted(found, key=lambda tile: tile.cycles)[:PROMISING]  # of equals the first
+    placed = [_placed(nest, machine, tile) for tile in found]
+    return min(placed, key=lambda tile: tile.cycles, default=None)
+
+
+def _placed(nest: Contraction, machine: Machine, tile: Tile) -> Tile:
+    """Give the tile with its loops in the best order, and what memory adds to its cycles."""
+    sizes = nest.sizes
+    blocks = {i: segments[0].block for i, segments in tile.rows}
+    inside = {i: sizes[i] for i in nest.reduced} | blocks
+    lane = []
+    if tile.lane in nest.parallel:
+        block = tile.lanes[0].block
+        inside[tile.lane] = block
+        lane = [Around(tile.lane, -(-sizes[tile.lane] // block), sizes[tile.lane])]
+    loops = [Around(i, -(-sizes[i] // blocks.get(i, 1)), sizes[i]) for i in tile.order]
+    order, far = best_order(nest, loops, lane, inside, machine.l2)
+    by_index = {loop.index: loop for loop in loops}
+    near = fetched(nest, [*(by_index[i] for i in order), *lane], inside, machine.l1)
+    memory = max(far / FAR, near / NEAR)
+    cycles = max(tile.cycles, memory) + 0.15 * min(tile.cycles, memory)
+    return replace(tile, order=order, cycles=cycles, bytes=far)
 
 
 def _candidates(nest: Contraction, machine: Machine, lane: Index, length: int) -> Iterator[Tile]:
@@ -130,6 +160,9 @@ def _tiles(
     depth = math.prod(sizes[i] for i in order)
     entries = depth / sizes[order[-1]] if order else 1.0
     across = [o.stride(lane) == 1 for o in nest.operands]
+    # Half of the loads of 32 bytes that start anywhere touch two lines, and all of those of 64.
+    split_lines = 1 + width / widest * machine.vector / 64
+    weights = [at_once * (split_lines if o.alone(lane) is None else 1) for o in nest.operands]
     aside = nest.target.stride(lane) == 1
     others = math.prod(sizes[i] for i in nest.parallel if i != lane)
     for rows in _rows(nest, lane, machine.registers // copies):
@@ -140,15 +173,15 @@ def _tiles(
         if count * copies + sum(held) - max(held) + 1 > machine.registers:
             continue
         multiply = max(count * at_once, BUSY)
-        load = sum(n * at_once if v else n / 2 for n, v in zip(uses, across, strict=True))
+        load = sum(n * w if v else n / 2 for n, v, w in zip(uses, across, weights, strict=True))
         step = max(multiply, load) + 0.15 * min(multiply, load)
         close = count * copies * (CLOSE if not parallel else 1.0 if aside else 0.6 * width)
         tile = depth * step + entries * ENTRY + close
         tiles = others / count * (once / at_once if parallel else 1.0)
         tails = 1 + 0.02 * sum(len(segments) - 1 for _, segments in rows)
-        outer = tuple(i for i in nest.parallel if i != lane and i not in blocks)
+        around = tuple(i for i in nest.parallel if i != lane)
         ordered = _broadcast_first(rows, nest.operands, across)
-        yield Tile(lane, lanes, width, vectors, ordered, outer, order, tiles * tile * tails)
+        yield Tile(lane, lanes, width, vectors, ordered, around, order, tiles * tile * tails)
 
 
 def reduction_order(nest: Contraction, lane: Index) -> tuple[Index, ...]:
