@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -74,7 +73,7 @@ class Member:
 
     def end(self) -> None:
         """Close the pipe, upon which it ends."""
-        assert self._process.stdin is not None
+        assert self._process.stdin is not None and self._process.stdout is not None
         with suppress(BrokenPipeError):
             self._process.stdin.close()
         try:
@@ -82,31 +81,4 @@ class Member:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-
-
-class Load:
-    """How much of the machine others use: a measurement beside them says little."""
-
-    def __init__(self, crew: list[Member]) -> None:
-        self._crew = crew
-        self._began, self._busy, self._own = self._now()
-
-    def foreign(self) -> float:
-        """Give the share of all cores that neither we nor the crew used since the start."""
-        now, busy, own = self._now()
-        cores = os.cpu_count() or 1
-        return max(0.0, (busy - self._busy) - (own - self._own)) / ((now - self._began) * cores)
-
-    def _now(self) -> tuple[float, float, float]:
-        own = time.process_time() + sum(member.cpu_seconds() for member in self._crew)
-        return time.perf_counter(), _busy_seconds(), own
-
-
-def _busy_seconds() -> float:
-    """Give the processor time that everybody has used so far."""
-    try:
-        with Path("/proc/stat").open(encoding="ascii") as lines:
-            user, nice, system, _, _, irq, softirq, steal = map(int, next(lines).split()[1:9])
-    except OSError:
-        return 0.0
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+        self._process.stdout.close()

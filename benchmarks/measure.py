@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.crew import Load, Member
+from benchmarks.crew import Member
 from benchmarks.flops import row_flops
+from benchmarks.load import DISTURBED, Load, wait_for_quiet
 from benchmarks.reference import reference
 from benchmarks.rows import Row
 
-DISTURBED = 0.1  # the share of the machine in others' hands from which a round is repeated
-PATIENCE = 60.0  # seconds in which a row may wait until nobody disturbs it
 ENOUGH = 3.0  # seconds of one peer in one row, after which two rounds must do
 
 
@@ -28,6 +27,7 @@ class Effort:
 
     rounds: int = 7
     seconds: float = 0.02  # of a burst
+    patience: float = 60.0  # in which a row may wait until nobody disturbs it
 
 
 def measure(
@@ -69,11 +69,11 @@ def _rounds(crew: list[Member], peers: dict[str, dict[str, Any]], effort: Effort
     spent = dict.fromkeys(peers, 0.0)
     loads: list[float] = []
     spare = effort.rounds  # of the rounds, how many may be repeated
-    patience = time.monotonic() + PATIENCE
+    patience = time.monotonic() + effort.patience
     while len(loads) < effort.rounds:
         turn = [m for m in crew if len(loads) < 2 or spent[m.name] < ENOUGH]
         shuffled.shuffle(turn)
-        _wait_for_quiet(crew, patience)
+        wait_for_quiet(crew, patience - time.monotonic())
         load = Load(crew)
         answers = {}
         for member in turn:
@@ -92,11 +92,3 @@ def _rounds(crew: list[Member], peers: dict[str, dict[str, Any]], effort: Effort
             for key, value in answer.items():
                 peers[name][key].append(value)
     return loads
-
-
-def _wait_for_quiet(crew: list[Member], until: float) -> None:
-    while time.monotonic() < until:
-        load = Load(crew)
-        time.sleep(0.05)
-        if load.foreign() <= DISTURBED:
-            return

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from benchmarks.load import wait_for_quiet
 from benchmarks.summary import median
 from codegen.build import build
 
@@ -45,7 +46,10 @@ def _peak(width: int, chains: int, threads: int, rounds: int) -> float:
     count = 1_000_000
     while _seconds(probe, count, 1) < 0.03:
         count *= 2
-    rates = [threads * flops * count / _seconds(probe, count, threads) for _ in range(rounds)]
+    rates = []
+    for _ in range(rounds):
+        wait_for_quiet((), 10)
+        rates.append(threads * flops * count / _seconds(probe, count, threads))
     return median(rates) / 1e9
 
 

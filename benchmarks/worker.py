@@ -4,6 +4,7 @@ Commands come as lines of JSON and are answered by one line each:
 
     {"do": "prepare", "row": {...}, "expected": file}  set up, run once, verify
     {"do": "burst", "seconds": 0.02}                   run for so long, give the median time
+    {"do": "trial", "row": {...}}                      set up, run five times, give the peak memory
     {"do": "release"}                                  forget the row
 """
 
@@ -24,6 +25,7 @@ from benchmarks.threads import pin
 MIN_REPETITIONS = 3
 LONGEST_BURST = 1.0  # seconds, after which fewer repetitions do
 WARM_UP = 0.005  # seconds of untimed runs, at least one, before the timed ones
+TRIAL_RUNS = 5
 TOO_LONG = 0.3  # seconds that a run may take to be worth one more, untimed
 
 
@@ -56,6 +58,19 @@ class Worker:
         case.run()
         self._run, self._seconds = case.run, time.perf_counter() - began
         return {"first": first, "error": error, "digest": _digest(results)}
+
+    def trial(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Set up a row and run it a few times; give the seconds to the first result, and memory."""
+        from benchmarks.cases import make_case
+        from benchmarks.rows import Row
+
+        began = time.perf_counter()
+        case = make_case(self._peer, Row.from_json(row))
+        case.run()
+        first = time.perf_counter() - began
+        for _ in range(TRIAL_RUNS - 1):
+            case.run()
+        return {"first": first, "memory": peak_memory()}
 
     def burst(self, seconds: float) -> dict[str, Any]:
         """Run for so long; give the median time of a run and how many there were."""

@@ -201,8 +201,9 @@ def _apply(layer: AnyLayer, x: Any, weights: Tensors) -> Any:
             w, b = weights[f"{name}.weight"], weights[f"{name}.bias"]
             return tf.nn.bias_add(tf.matmul(x, w), b)
         case MaxPool(kernel, stride, padding):
-            how = _edges(padding) if padding else "VALID"
-            return tf.nn.max_pool2d(x, kernel, stride, how)
+            if padding:  # by an op of its own, because XLA knows no pooling with explicit edges
+                x = tf.pad(x, _edges(padding), constant_values=tf.float32.min)
+            return tf.nn.max_pool2d(x, kernel, stride, "VALID")
         case Residual(body, shortcut):
             return tf.nn.relu(_apply_all(body, x, weights) + _apply_all(shortcut, x, weights))
         case Simple.RELU:
