@@ -21,7 +21,11 @@ RESERVED = frozenset(
     abs round trunc fmin fmax INFINITY NAN isnan imin imax floor_div ceil_div arrays workspace
     dims at inline errno stdin stdout stderr unix linux bytes before floorf ceilf log1pf expm1f
     sum_lanes sum_lanesf float_mode flush_denormals restore_mode UNUSED
-    LANES team team_body team_of share call given first last task
+    exp_f32 log_f32 expm1_f32 log1p_f32 tanh_f32 erf_f32 sin_f32 cos_f32 pow_f32 to_bits from_bits
+    split_exponent power_of_two exp_tail exp_near_zero log_near_one split_mantissa reduce_angle
+    sin_or_cos log2_slope is_integer exponent_and_rest mantissa_and_exponent angle
+    muladdf muladd SMALLEST LARGEST SIGN ONE ROOT_HALF ROUND ROUND64 LOG2_HIGH LOG2_LOW HALF_PI
+    WINDOW LANES team team_body team_of share call given first last task
     NFDBITS WCONTINUED WEXITED WNOHANG WNOWAIT WSTOPPED WUNTRACED DOMAIN SING OVERFLOW UNDERFLOW
     PLOSS TLOSS HUGE MAXFLOAT math_errhandling signgam
     """.split()  # noqa: SIM905 (a hundred words read better as text)

@@ -46,6 +46,8 @@ _BINARY = {
     "==": ("==", 8), "!=": ("!=", 8), "and": ("&&", 4), "or": ("||", 3),
 }  # fmt: skip
 _HELPERS = {"floor_div", "ceil_div"}
+_ELEMENTARY = {"exp", "log", "expm1", "log1p", "tanh", "erf", "sin", "cos", "pow"}
+SINGLE = "_f32"  # what the runtime's own functions of float32 end in
 _ATOM, _UNARY, _TERNARY = 20, 13, 2
 _COMPARISONS = (8, 9)
 
@@ -97,6 +99,7 @@ class Printer:
                 return f"{left} {symbol} {right}", level
             case Apply(op, args, dtype):
                 suffix = "f" if dtype == "float32" and op not in _HELPERS else ""
+                suffix = SINGLE if suffix and op in _ELEMENTARY else suffix
                 return f"{op}{suffix}({', '.join(map(self.expression, args))})", _ATOM
         raise AssertionError(e)
 

@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 
 from codegen.affine import Size
-from codegen.emit.printer import TYPES, Printer, commented, function_text, signature
+from codegen.emit.printer import SINGLE, TYPES, Printer, commented, function_text, signature
 from codegen.freeze import size_of
 from codegen.lower import Lowered
 from codegen.memory import ALIGNMENT, BYTES, MemoryPlan
@@ -42,13 +42,25 @@ def prelude() -> str:
     return "\n".join(runtime.joinpath(name).read_text() for name in ("prelude.h", "team.h"))
 
 
+@cache
+def elementary() -> str:
+    """The elementary functions of float32, which vectors need; for units that call one."""
+    return resources.files("codegen.runtime").joinpath("elementary.h").read_text()
+
+
+def _head(text: str) -> list[str]:
+    """The runtime that some functions lean on."""
+    return [prelude(), *([elementary()] if f"{SINGLE}(" in text else [])]
+
+
 def unit_text(
     program: Program, lowered: Sequence[Lowered], memory: MemoryPlan, names: Names, entry: str
 ) -> Unit:
     """Give the C of a program.
 
     `entry(arrays, workspace, dims, team)` runs it: `arrays` are the inputs, parameters and outputs
-    in order, `workspace` has the bytes that `entry_workspace(dims)` asks for, `team` shares the work.
+    in order, `workspace` has the bytes that `entry_workspace(dims)` asks for, and `team` are the
+    threads that share the work.
     """
     given = given_arrays(program)
     title = f"/* {commented(program.name)} */"
@@ -58,7 +70,8 @@ def unit_text(
         _workspace(memory, names, entry),
         _entry(program, lowered, memory, names, entry, given),
     ]
-    text = "\n".join([title, prelude(), *(function_text(f) + "\n" for f in functions), *tail])
+    body = "\n".join([*(function_text(f) + "\n" for f in functions), *tail])
+    text = "\n".join([title, *_head(body), body])
     parts = _parts(functions, tail, text, entry)
     return Unit(text, parts, declarations(entry), given, entry)
 
@@ -93,7 +106,8 @@ def _parts(
         share += ["\n".join(signature(f, ";")), body]
         before += body.count("\n")
     heads = ["\n".join(signature(f, ";")) for f in functions]
-    parts = {f"{entry}_{k}": "\n".join([prelude(), *s]) for k, s in enumerate(shared) if s}
+    texts = ["\n".join(s) for s in shared if s]
+    parts = {f"{entry}_{k}": "\n".join([*_head(s), s]) for k, s in enumerate(texts)}
     return parts | {entry: "\n".join([prelude(), *heads, "", *tail])}
 
 

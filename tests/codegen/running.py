@@ -11,7 +11,7 @@ import numpy.typing as npt
 from codegen.affine import Dim
 from codegen.build import build, find_toolchain
 from codegen.compile import Executable, Options, Plan, make_plan
-from codegen.emit.unit import prelude
+from codegen.emit.unit import elementary, prelude
 from codegen.interpret import interpret
 from codegen.notation import Tensor
 from codegen.program import Program
@@ -52,12 +52,12 @@ def compile_together(
 
     Kernels are static functions that may share names, so each plan's are renamed by macros.
     """
-    texts = [prelude()]
+    texts = [prelude(), elementary()]
     for plan in plans:
         kernels = [low.function.name for low in plan.nests]
         kernels += [f"share_{kernel}" for kernel in kernels]
         texts += [f"#define {kernel} {plan.unit.entry}_{kernel}" for kernel in kernels]
-        texts.append(plan.unit.text.replace(prelude(), ""))
+        texts.append(own_text(plan))
         texts += [f"#undef {kernel}" for kernel in kernels]
     library = build(
         {"together": "\n".join([*texts, ""])},
@@ -70,6 +70,11 @@ def compile_together(
         Executable(p, library, getattr(library.lib, e), getattr(library.lib, f"{e}_workspace"))
         for p, e in zip(plans, entries, strict=True)
     ]
+
+
+def own_text(plan: Plan) -> str:
+    """Give the C of a plan without the runtime that all share."""
+    return plan.unit.text.replace(prelude(), "").replace(elementary(), "")
 
 
 def make_plans(cases: Iterable[Case], options: Options | None = None) -> list[Plan]:
@@ -148,5 +153,5 @@ def assert_agree(
         wanted = expected(case)
         for difference in differences(run_c(executable, case), wanted, tolerance):
             stages = "\n\n".join(f"-- {n} --\n{t}" for n, t in plan.stages.items() if n != "c")
-            code = plan.unit.text.replace(prelude(), "")
+            code = own_text(plan)
             raise AssertionError(f"{case}\n\n{difference}\n\n{stages}\n\n-- c --\n{code}")
