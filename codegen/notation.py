@@ -105,6 +105,17 @@ class Tensor(sympy.Atom):
     def _hashable_content(self) -> tuple[Any, ...]:
         return (self.name, self.dtype, *map(sympy.sympify, self.shape))
 
+    def __eq__(self, other: object) -> bool:
+        # As SymPy would decide, without walking through it: tensors are compared all the time.
+        if self is other:
+            return True
+        if not isinstance(other, Tensor) or self.name != other.name:
+            return False
+        return self.dtype == other.dtype and self.shape == other.shape
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.dtype))
+
     def __getnewargs__(self) -> tuple[Any, ...]:
         return (self.name, self.shape, self.dtype)
 

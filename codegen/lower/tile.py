@@ -124,6 +124,7 @@ class _Block:
     def nest(self, order: tuple[Index, ...], finish: Finish) -> list[Node]:
         """Give the loops over tiles and, inside, the tile."""
         body = self.across(finish) if self.lane is not None else self.partial(finish)
+        high: Expression
         for i in reversed(order):
             if i in self.rows:
                 segment = self.rows[i]

@@ -1,12 +1,16 @@
 """A sum of products as numbers: sizes of its indices, steps of its operands through memory.
 
-Schedules are searched on this view, which knows no algebra and hashes cheaply.
+Schedules are searched on this view, which knows no algebra, no names, and hashes cheaply: nests of
+the same shape are searched once. An index is its place in the box.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import sympy
 
@@ -22,90 +26,82 @@ class Axis:
     """One coordinate of an operand: its step in memory, and how each index moves along it."""
 
     step: int
-    moves: tuple[tuple[Index, int], ...]
+    moves: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
 class Operand:
     """A tensor as one access walks through it."""
 
-    name: str
     axes: tuple[Axis, ...]
 
-    def stride(self, index: Index) -> int:
-        """Give how many elements the access moves when the index grows by one."""
-        return sum(axis.step * c for axis in self.axes for i, c in axis.moves if i == index)
+    @cached_property
+    def strides(self) -> Mapping[int, int]:
+        """How many elements the access moves when an index that it uses grows by one."""
+        found: dict[int, int] = {}
+        for axis in self.axes:
+            for i, c in axis.moves:
+                found[i] = found.get(i, 0) + axis.step * c
+        return found
 
-    def uses(self, index: Index) -> bool:
-        """Whether the index moves the access at all."""
-        return any(i == index for axis in self.axes for i, _ in axis.moves)
-
-    def alone(self, index: Index) -> int | None:
-        """The axis on which the index stands alone, and nowhere else."""
-        found = [a for a, axis in enumerate(self.axes) if index in dict(axis.moves)]
-        if len(found) == 1 and self.axes[found[0]].moves == ((index, 1),):
-            return found[0]
-        return None
+    def alone(self, index: int) -> bool:
+        """Whether the index moves along an axis of its own."""
+        return any(axis.moves == ((index, 1),) for axis in self.axes)
 
 
 @dataclass(frozen=True)
 class Contraction:
     """A sum of products of operands; `fixed` are the indices whose size is a number."""
 
-    box: tuple[tuple[Index, int], ...]
-    fixed: frozenset[Index]
-    parallel: tuple[Index, ...]
+    sizes: tuple[int, ...]
+    fixed: frozenset[int]
+    parallel: tuple[int, ...]
     operands: tuple[Operand, ...]
     target: Operand
     dtype: str
 
-    @property
-    def sizes(self) -> dict[Index, int]:
-        """The size of each index; a typical one where it is symbolic."""
-        return dict(self.box)
-
-    @property
-    def reduced(self) -> tuple[Index, ...]:
+    @cached_property
+    def reduced(self) -> tuple[int, ...]:
         """The indices that are summed over."""
-        return tuple(i for i, _ in self.box if i not in self.parallel)
+        return tuple(i for i in range(len(self.sizes)) if i not in self.parallel)
 
     @property
     def products(self) -> int:
         """How many multiplications there are."""
-        return math.prod(n for _, n in self.box)
+        return math.prod(self.sizes)
 
 
 def contraction(statement: Statement) -> Contraction | None:
     """Give the view of a plain sum of products of one float type; None where it is not one."""
+    if statement.op is not Reduce.SUM or statement.bindings or not statement.reduced:
+        return None
     parts = sympy.Mul.make_args(statement.body)
     reads = tuple(p for p in parts if isinstance(p, Access))
     kind = statement.target.dtype
-    if statement.op is not Reduce.SUM or statement.bindings or not statement.reduced or not reads:
-        return None
-    if not all(isinstance(p, Access) or p.is_number for p in parts):
+    if not reads or not all(isinstance(p, Access) or p.is_number for p in parts):
         return None
     if kind not in FLOATS or any(a.tensor.dtype != kind for a in reads):
         return None
-    sizes = tuple((i, _number(n)) for i, n in statement.box)
+    place = {i: k for k, (i, _) in enumerate(statement.box)}
     return Contraction(
-        sizes,
-        frozenset(i for i, n in statement.box if isinstance(n, int)),
-        statement.parallel,
-        tuple(operand(a.tensor, a.maps) for a in reads),
-        operand(statement.target, statement.maps),
+        tuple(_number(n) for _, n in statement.box),
+        frozenset(k for k, (_, n) in enumerate(statement.box) if isinstance(n, int)),
+        tuple(place[i] for i in statement.parallel),
+        tuple(_operand(a.tensor, a.maps, place) for a in reads),
+        _operand(statement.target, statement.maps, place),
         kind,
     )
 
 
-def operand(tensor: Tensor, maps: tuple[object, ...]) -> Operand:
+def _operand(tensor: Tensor, maps: Sequence[Any], place: Mapping[Index, int]) -> Operand:
     """Give an access as numbers."""
     axes: list[Axis] = []
     step = 1
     for m, size in zip(reversed(maps), reversed(tensor.shape), strict=True):
-        moves = tuple((i, int(c) if c.is_Integer else FAR) for i, c in split(m)[1].items())
-        axes.append(Axis(step, moves))
+        moves = ((place[i], int(c) if c.is_Integer else FAR) for i, c in split(m)[1].items())
+        axes.append(Axis(step, tuple(moves)))
         step *= _number(size)
-    return Operand(tensor.name, tuple(reversed(axes)))
+    return Operand(tuple(reversed(axes)))
 
 
 def _number(size: Size) -> int:

@@ -12,22 +12,23 @@ products the cut is made that the cost model finds cheapest, copies counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sympy
 
-from codegen.affine import Index, as_size
+from codegen.affine import Index, as_size, index_symbols
 from codegen.machine import Machine
-from codegen.notation import FLOATS, Access, Guard, Reduce, Statement, Tensor, accesses
+from codegen.notation import Access, Guard, Reduce, Statement, Tensor, accesses
+from codegen.notation import statement as state
 from codegen.program import Program
-from codegen.schedule.contraction import TYPICAL, contraction, operand
-from codegen.schedule.order import cost
+from codegen.schedule.contraction import TYPICAL, contraction
+from codegen.schedule.order import cost, far_first, stride
 from codegen.schedule.tile import tile_of
 
 COPY = 1.5  # cycles to bring one element from one order into another
-WORTH = 0.95  # the part of the cycles that a cut must not exceed
+WORTH = 0.88  # the part of the cycles that a cut must not exceed
 LEAST = 1000.0  # cycles that it must save, or the program had better be shorter
 POSITION = (Reduce.ARGMAX, Reduce.ARGMIN)
 
@@ -58,8 +59,45 @@ def lay_out(program: Program, machine: Machine) -> Program:
     """Give the program with the layouts and cuts that the cost model likes best."""
     if not any(contraction(s) for s in program.statements):
         return program
-    layout = min(_strategies(program, machine), key=lambda found: found.cycles)
-    return _applied(layout)
+    copied, copies = _with_copies(program)
+    layout = min(_strategies(copied, machine), key=lambda found: found.cycles)
+    return _without_copies(_applied(layout), copies)
+
+
+def _with_copies(program: Program) -> tuple[Program, dict[Tensor, Tensor]]:
+    """Let sums of products read copies of what is given where a copy by indices would be larger.
+
+    A copy can be stored in blocks; one that is not goes again.
+    """
+    given = {*program.inputs, *program.parameters}
+    names = {t.name for t in program.tensors}
+    copies: dict[Tensor, Tensor] = {}
+    statements: list[Statement] = []
+    for s in program.statements:
+        if contraction(s):
+            for a in s.reads:
+                if a.tensor in given and a.tensor not in copies and not _packable(a):
+                    name = f"{a.tensor.name}_copy"
+                    while name in names:
+                        name += "_"
+                    names.add(name)
+                    copies[a.tensor] = a.tensor.renamed(name)
+            s = s.substitute({a.tensor: copies[a.tensor] for a in s.reads if a.tensor in copies})
+        statements.append(s)
+    if not copies:
+        return program, {}
+    for tensor, copy in copies.items():
+        at = tuple(Index(f"a{axis}") for axis in range(tensor.rank))
+        statements.insert(0, state(copy[at], Reduce.SET, tensor[at]))
+    return program.with_statements(statements), {copy: t for t, copy in copies.items()}
+
+
+def _without_copies(program: Program, copies: dict[Tensor, Tensor]) -> Program:
+    """Give the program without the copies that look just like what they were made of."""
+    if not copies:
+        return program
+    kept = (s for s in program.statements if s.target not in copies)
+    return program.with_statements(s.substitute(copies) for s in kept)
 
 
 def _strategies(program: Program, machine: Machine) -> Iterator[Layout]:
@@ -154,7 +192,7 @@ def _decide(layout: Layout, at: int, machine: Machine) -> float:
         layout.packed = chosen.packed
     elif tile is not None:  # it walks along these as they are
         for t, maps in _sites(current):
-            if operand(t, maps).stride(tile.lane) == 1 and t not in layout.blocked:
+            if stride(t, maps, tile.lane) == 1 and t not in layout.blocked:
                 layout.plain.add(t)
     return best if best < math.inf else 0.0
 
@@ -173,26 +211,24 @@ def _trial(layout: Layout, at: int, lane: Index, width: int) -> Layout | None:
     )
     packed: set[Access] = set()
     for a in statement.reads:
-        walk = operand(a.tensor, a.maps)
-        if not walk.uses(lane):
+        if not any(lane in m.free_symbols for m in a.maps):
             continue
-        if walk.stride(lane) == 1 and a.tensor not in trial.blocked:
+        if stride(a.tensor, a.maps, lane) == 1 and a.tensor not in trial.blocked:
             continue
-        axis = walk.alone(lane)
+        axis = _alone(a.maps, lane)
         known = trial.blocked.get(a.tensor)
         if known == (axis is not None and Blocks(axis, width)):
             continue
         if axis is not None and known is None and _may_block(trial, a.tensor, Blocks(axis, width)):
             trial.blocked[a.tensor] = Blocks(axis, width)
-        elif _packable(a, statement):
+        elif _packable(a):
             packed.add(a)
         else:
             return None
     if not packed and trial.blocked == layout.blocked:
         return None  # every operand has its vectors already
     if lane in statement.parallel:
-        walk = operand(statement.target, statement.maps)
-        axis = walk.alone(lane)
+        axis = _alone(statement.maps, lane)
         blocks = axis is not None and Blocks(axis, width)
         if blocks and _may_block(trial, statement.target, blocks):
             trial.blocked[statement.target] = blocks
@@ -201,17 +237,24 @@ def _trial(layout: Layout, at: int, lane: Index, width: int) -> Layout | None:
     return trial
 
 
-def _packable(access: Access, statement: Statement) -> bool:
+def _packable(access: Access) -> bool:
     """Whether each axis follows one index at most, so that a copy by indices is no larger."""
-    walk = operand(access.tensor, access.maps)
-    used = [i for axis in walk.axes for i, _ in axis.moves]
-    return all(len(axis.moves) <= 1 for axis in walk.axes) and len(set(used)) == len(used)
+    moved = [index_symbols(m) for m in access.maps]
+    used = [i for indices in moved for i in indices]
+    return all(len(indices) <= 1 for indices in moved) and len(set(used)) == len(used)
+
+
+def _alone(maps: Sequence[Any], index: Index) -> int | None:
+    """The axis along which the index runs by itself, and along no other."""
+    if sum(index in m.free_symbols for m in maps) != 1 or index not in maps:
+        return None
+    return list(maps).index(index)
 
 
 def _may_block(layout: Layout, tensor: Tensor, blocks: Blocks) -> bool:
     """Whether nobody outside sees the tensor, and all others walk along the axis one by one."""
     program = layout.program
-    if tensor in layout.plain or tensor in layout.blocked or tensor.dtype not in FLOATS:
+    if tensor in layout.plain or tensor in layout.blocked:
         return layout.blocked.get(tensor) == blocks
     outside = {*program.inputs, *program.parameters, *program.outputs}
     if tensor in outside or any(tensor == new for _, new in program.updates):
@@ -360,10 +403,7 @@ def _formed(layout: Layout, at: int) -> tuple[Statement, tuple[Statement, ...]]:
 def _copy(access: Access, s: Statement, lane: Index, name: str) -> Statement:
     """Give the copy of an operand by the indices that it is read with, the lane innermost."""
     used = {i for m in access.maps for i in m.free_symbols if isinstance(i, Index)} - {lane}
-    walk = operand(access.tensor, access.maps)
-    summed = sorted(
-        (i for i in s.reduced if i in used), key=lambda i: abs(walk.stride(i)), reverse=True
-    )
+    summed = [i for i in far_first(s) if i in used]
     order = (*(i for i in s.parallel if i in used), *summed, lane)
     target = Tensor(name, tuple(s.sizes[i] for i in order), access.tensor.dtype)
     box = tuple((i, s.sizes[i]) for i in order)

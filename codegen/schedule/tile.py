@@ -26,7 +26,7 @@ from codegen.schedule.traffic import Around, best_order, fetched
 BUSY = 4.0  # cycles until a result can be added to: a step takes no less
 ROWS = 16  # the longest block of rows: compilers unroll such loops completely
 ENTRY = 5.0  # cycles to enter the innermost loop once more
-PROMISING = 12  # tiles whose use of memory is looked at
+PROMISING = 8  # tiles whose use of memory is looked at
 NEAR = 24.0  # bytes that come from the second cache in one cycle
 FAR = 10.0  # bytes that come from beyond it
 CLOSE = 14.0  # cycles to add up the lanes of one vector
@@ -42,6 +42,7 @@ class Segment:
 
 
 Segments = tuple[Segment, ...]
+Rows = tuple[tuple[int, Segments], ...]
 
 
 @dataclass(frozen=True)
@@ -87,20 +88,47 @@ def tile_of(statement: Statement, machine: Machine, lane: Index | None = None) -
     the results are stored. `lane` asks for the best one with this index across lanes.
     """
     nest = contraction(statement)
-    tile = nest and choose_tile(nest, machine, lane)
-    if not tile:
+    letters = [i for i, _ in statement.box]
+    found = nest and choose_tile(nest, machine, None if lane is None else letters.index(lane))
+    if not found:
         return None
+    tile = Tile(
+        letters[found.lane],
+        found.lanes,
+        found.width,
+        found.vectors,
+        tuple((letters[i], segments) for i, segments in found.rows),
+        tuple(letters[i] for i in found.order),
+        tuple(letters[i] for i in found.reduced),
+        found.cycles,
+        found.bytes,
+    )
     written = {Guard(m, n) for m, n in zip(statement.maps, statement.target.shape, strict=True)}
     bounded = set(tile.reduced)
     free = all(g in written or set(split(g.expr)[1]) <= bounded for g in statement.guards)
     return tile if free else None
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A tile whose indices are places in the box of the nest."""
+
+    lane: int
+    lanes: Segments
+    width: int
+    vectors: int
+    rows: Rows
+    order: tuple[int, ...]
+    reduced: tuple[int, ...]
+    cycles: float
+    bytes: float = 0.0
+
+
 @lru_cache(maxsize=4096)
-def choose_tile(nest: Contraction, machine: Machine, lane: Index | None = None) -> Tile | None:
+def choose_tile(nest: Contraction, machine: Machine, lane: int | None = None) -> Candidate | None:
     """Give the best register tile of a sum of products, or None where there is none."""
-    found: list[Tile] = []
-    for index, length in nest.box:
+    found: list[Candidate] = []
+    for index, length in enumerate(nest.sizes):
         if lane in (None, index):
             found += _candidates(nest, machine, index, length)
     found = sorted(found, key=lambda tile: tile.cycles)[:PROMISING]  # of equals the first
@@ -108,7 +136,7 @@ def choose_tile(nest: Contraction, machine: Machine, lane: Index | None = None) 
     return min(placed, key=lambda tile: tile.cycles, default=None)
 
 
-def _placed(nest: Contraction, machine: Machine, tile: Tile) -> Tile:
+def _placed(nest: Contraction, machine: Machine, tile: Candidate) -> Candidate:
     """Give the tile with its loops in the best order, and what memory adds to its cycles."""
     sizes = nest.sizes
     blocks = {i: segments[0].block for i, segments in tile.rows}
@@ -127,9 +155,9 @@ def _placed(nest: Contraction, machine: Machine, tile: Tile) -> Tile:
     return replace(tile, order=order, cycles=cycles, bytes=far)
 
 
-def _candidates(nest: Contraction, machine: Machine, lane: Index, length: int) -> Iterator[Tile]:
+def _candidates(nest: Contraction, machine: Machine, lane: int, length: int) -> Iterator[Candidate]:
     """Every tile with this index across lanes."""
-    steps = [o.stride(lane) for o in nest.operands]
+    steps = [o.strides.get(lane, 0) for o in nest.operands]
     if lane not in nest.fixed or length < 4 or not set(steps) <= {0, 1} or 1 not in steps:
         return
     widest = machine.lanes(nest.dtype)
@@ -142,8 +170,8 @@ def _candidates(nest: Contraction, machine: Machine, lane: Index, length: int) -
 
 
 def _tiles(
-    nest: Contraction, machine: Machine, lane: Index, lanes: Segments, width: int
-) -> Iterator[Tile]:
+    nest: Contraction, machine: Machine, lane: int, lanes: Segments, width: int
+) -> Iterator[Candidate]:
     """Every tile with this index across lanes of this width, by its rows.
 
     Cycles are counted in multiply-adds of the widest vectors, of which a core starts one in each.
@@ -156,76 +184,89 @@ def _tiles(
     # One pass over the lane index; stretches narrower than the full rate needs cost as much.
     once = sum((s.stop - s.start) // s.block * max(s.block, narrowest) / widest for s in lanes)
     at_once = vectors * max(width, narrowest) / widest if parallel else once
-    order = reduction_order(nest, lane)
+    order = _reduction_order(nest, lane)
     depth = math.prod(sizes[i] for i in order)
     entries = depth / sizes[order[-1]] if order else 1.0
-    across = [o.stride(lane) == 1 for o in nest.operands]
+    across = [o.strides.get(lane) == 1 for o in nest.operands]
     # Half of the loads of 32 bytes that start anywhere touch two lines, and all of those of 64.
     split_lines = 1 + width / widest * machine.vector / 64
-    weights = [at_once * (split_lines if o.alone(lane) is None else 1) for o in nest.operands]
-    aside = nest.target.stride(lane) == 1
+    weights = [
+        (at_once if o.alone(lane) else at_once * split_lines) if v else 0.5
+        for o, v in zip(nest.operands, across, strict=True)
+    ]
+    copied = [copies if v else 1 for v in across]
+    used = [o.strides for o in nest.operands]
+    aside = nest.target.strides.get(lane) == 1
     others = math.prod(sizes[i] for i in nest.parallel if i != lane)
-    for rows in _rows(nest, lane, machine.registers // copies):
-        blocks = {i: segments[0].block for i, segments in rows}
-        count = math.prod(blocks.values())
-        uses = [math.prod(b for i, b in blocks.items() if o.uses(i)) for o in nest.operands]
-        held = [n * (copies if v else 1) for n, v in zip(uses, across, strict=True)]
+    around = tuple(i for i in nest.parallel if i != lane)
+    tiles = others * (once / at_once if parallel else 1.0)
+    close = copies * (CLOSE if not parallel else 1.0 if aside else 0.6 * width)
+    for rows, count in _rows(nest, lane, machine.registers // copies):
+        uses = [1] * len(used)
+        for i, segments in rows:
+            for k, indices in enumerate(used):
+                if i in indices:
+                    uses[k] *= segments[0].block
+        held = [n * c for n, c in zip(uses, copied, strict=True)]
         if count * copies + sum(held) - max(held) + 1 > machine.registers:
             continue
         multiply = max(count * at_once, BUSY)
-        load = sum(n * w if v else n / 2 for n, v, w in zip(uses, across, weights, strict=True))
+        load = sum(n * w for n, w in zip(uses, weights, strict=True))
         step = max(multiply, load) + 0.15 * min(multiply, load)
-        close = count * copies * (CLOSE if not parallel else 1.0 if aside else 0.6 * width)
-        tile = depth * step + entries * ENTRY + close
-        tiles = others / count * (once / at_once if parallel else 1.0)
+        one = depth * step + entries * ENTRY + count * close
         tails = 1 + 0.02 * sum(len(segments) - 1 for _, segments in rows)
-        around = tuple(i for i in nest.parallel if i != lane)
-        ordered = _broadcast_first(rows, nest.operands, across)
-        yield Tile(lane, lanes, width, vectors, ordered, around, order, tiles * tile * tails)
+        yield Candidate(
+            lane,
+            lanes,
+            width,
+            vectors,
+            _broadcast_first(rows, nest.operands, across),
+            tuple(i for i in around),
+            order,
+            tiles / count * one * tails,
+        )
 
 
-def reduction_order(nest: Contraction, lane: Index) -> tuple[Index, ...]:
+def _reduction_order(nest: Contraction, lane: int) -> tuple[int, ...]:
     """The reduced indices but the lane, those with the longest steps through memory first."""
 
-    def reach(index: Index) -> int:
-        return max((abs(o.stride(index)) for o in nest.operands), default=0)
+    def reach(index: int) -> int:
+        return max((abs(o.strides.get(index, 0)) for o in nest.operands), default=0)
 
     return tuple(sorted((i for i in nest.reduced if i != lane), key=reach, reverse=True))
 
 
-def _broadcast_first(
-    rows: tuple[tuple[Index, Segments], ...],
-    operands: tuple[Operand, ...],
-    vectors_of: list[bool],
-) -> tuple[tuple[Index, Segments], ...]:
+def _broadcast_first(rows: Rows, operands: tuple[Operand, ...], across: list[bool]) -> Rows:
     """The rows in an order that keeps few operands in registers: outside what loads the most."""
+    if len(rows) < 2:
+        return rows
 
-    def loads(row: tuple[Index, Segments]) -> int:
+    def loads(row: tuple[int, Segments]) -> int:
         index, segments = row
-        moved = [v for o, v in zip(operands, vectors_of, strict=True) if o.uses(index)]
-        return segments[0].block - (1000 if any(moved) and not all(moved) else 0)
+        moved = [v for o, v in zip(operands, across, strict=True) if index in o.strides]
+        return segments[0].block - (1000 if any(moved) and not all(across) else 0)
 
     return tuple(sorted(rows, key=loads, reverse=True))
 
 
 @lru_cache(maxsize=4096)
-def _rows(
-    nest: Contraction, lane: Index, most: int
-) -> tuple[tuple[tuple[Index, Segments], ...], ...]:
+def _rows(nest: Contraction, lane: int, most: int) -> tuple[tuple[Rows, int], ...]:
     """Choices of at most three parallel indices and block sizes of at most so many rows."""
     free = [
-        (i, n)
-        for i, n in nest.box
-        if i in nest.parallel and i != lane and i in nest.fixed and n > 1
+        (i, nest.sizes[i])
+        for i in nest.parallel
+        if i != lane and i in nest.fixed and nest.sizes[i] > 1
     ]
     whole = min(most, math.prod(n for _, n in free))
     found = []
     for several in range(min(3, len(free)) + 1):
         for chosen in itertools.combinations(free, several):
             for blocks in _products(tuple(_blocks(n) for _, n in chosen), most):
-                if math.prod(blocks) * 3 >= whole:
+                count = math.prod(blocks)
+                if count * 2 >= whole:
                     segments = (_segments(n, b) for (_, n), b in zip(chosen, blocks, strict=True))
-                    found.append(tuple(zip((i for i, _ in chosen), segments, strict=True)))
+                    rows = tuple(zip((i for i, _ in chosen), segments, strict=True))
+                    found.append((rows, count))
     return tuple(found)
 
 

@@ -11,24 +11,24 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from codegen.affine import Index
 from codegen.schedule.contraction import Contraction, Operand
 
 FILLED = 0.7  # the part of a cache that one operand after the other can count on
 LINE = 64  # bytes that come together
+ORDERED = 4  # loops whose order is tried; the shortest others stay inside
 
 
 @dataclass(frozen=True)
 class Around:
     """A loop around a tile: how often it runs, and how far its index gets in all."""
 
-    index: Index
+    index: int
     trips: int
     extent: int
 
 
 def fetched(
-    nest: Contraction, loops: Sequence[Around], tile: Mapping[Index, int], cache: int
+    nest: Contraction, loops: Sequence[Around], tile: Mapping[int, int], cache: int
 ) -> float:
     """Give the bytes that come from beyond a cache of so many bytes, loops outermost first."""
     operands = (*nest.operands, nest.target)
@@ -37,46 +37,52 @@ def fetched(
     inside = [_footprint(o, extents, size) for o in operands]
     depth = len(loops)
     if sum(inside) > FILLED * cache:  # not even one tile stays: every pass fetches all
-        passes = math.prod(loop.trips for loop in loops)
-        return passes * sum(inside)
+        return math.prod(loop.trips for loop in loops) * sum(inside)
     while depth:
         loop = loops[depth - 1]
         extents[loop.index] = loop.extent
-        more = [_footprint(o, extents, size) for o in operands]
+        more = [
+            _footprint(o, extents, size) if loop.index in o.strides else known
+            for o, known in zip(operands, inside, strict=True)
+        ]
         if sum(more) > FILLED * cache:
             break
         inside, depth = more, depth - 1
     total = 0.0
-    for o, bytes_ in zip(operands, inside, strict=True):
-        outside = list(loops[:depth])
-        while outside and not o.uses(outside[-1].index):
-            outside.pop()
-        total += bytes_ * math.prod(loop.trips for loop in outside)
+    for o, count in zip(operands, inside, strict=True):
+        last = depth
+        while last and loops[last - 1].index not in o.strides:
+            last -= 1
+        total += count * math.prod(loop.trips for loop in loops[:last])
     return total
 
 
 def best_order(
-    nest: Contraction, loops: Sequence[Around], lane: Sequence[Around], tile: Mapping[Index, int],
+    nest: Contraction, loops: Sequence[Around], lane: Sequence[Around], tile: Mapping[int, int],
     cache: int,
-) -> tuple[tuple[Index, ...], float]:  # fmt: skip
+) -> tuple[tuple[int, ...], float]:  # fmt: skip
     """Give the order of loops, outermost first, that fetches the fewest bytes, and how many."""
-    moving = [loop for loop in loops if loop.trips > 1]
-    still = [loop for loop in loops if loop.trips == 1]
-    best: tuple[tuple[Index, ...], float] | None = None
+    longest = sorted(loops, key=lambda loop: loop.trips, reverse=True)[:ORDERED]
+    moving = [loop for loop in loops if loop.trips > 1 and loop in longest]
+    still = [loop for loop in loops if loop not in moving]
+    best: tuple[tuple[int, ...], float] | None = None
     for order in itertools.permutations(moving):
-        bytes_ = fetched(nest, (*order, *lane), tile, cache)
-        if best is None or bytes_ < 0.98 * best[1]:
-            best = tuple(loop.index for loop in (*order, *still)), bytes_
+        count = fetched(nest, (*order, *still, *lane), tile, cache)
+        if best is None or count < 0.98 * best[1]:
+            best = tuple(loop.index for loop in (*order, *still)), count
     assert best is not None
     return best
 
 
-def _footprint(operand: Operand, extents: Mapping[Index, int], size: int) -> float:
+def _footprint(operand: Operand, extents: Mapping[int, int], size: int) -> float:
     """The bytes that an access touches while each index covers its extent, lines rounded up."""
-    total = float(size)
+    total = size
     for axis in operand.axes:
-        reach = 1 + sum(abs(c) * (extents.get(i, 1) - 1) for i, c in axis.moves)
-        points = math.prod(extents.get(i, 1) for i, _ in axis.moves)
+        reach = points = 1
+        for i, c in axis.moves:
+            extent = extents.get(i, 1)
+            reach += abs(c) * (extent - 1)
+            points *= extent
         extent = min(reach, points)
         total *= max(extent, LINE // size) if axis.step == 1 else extent
     return total
