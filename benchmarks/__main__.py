@@ -50,6 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
         results["peak"][str(threads)] = peaks(threads)
         print(f"FMA peak, threads {threads}: {results['peak'][str(threads)]}", flush=True)
         _measure_all(rows, peers, threads, asked, results)
+        # Once more: a peak that others disturbed would flatter every share.
+        again, before = peaks(threads), results["peak"][str(threads)]
+        results["peak"][str(threads)] = {name: max(again[name], before[name]) for name in again}
     if "facts" in asked.section:
         results["facts"] = _facts(asked, peers)
     _write(results, folder)

@@ -6,7 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.acceptance import claims, peak_of
-from benchmarks.summary import OURS, best_peer, geometric_mean, gflops, ratio, spread, times
+from benchmarks.load import DISTURBED
+from benchmarks.summary import (
+    OURS,
+    best_peer,
+    geometric_mean,
+    gflops,
+    median,
+    ratio,
+    spread,
+    times,
+)
 
 Results = Mapping[str, Any]
 
@@ -23,6 +33,8 @@ def line(measurement: Mapping[str, Any], peak: float) -> str:
     won = ratio(measurement)
     if won is not None:
         words.append(f"ratio {won:.2f}")
+    if disturbed(measurement):
+        words.append("(others were busy)")
     failed = [n for n, p in measurement["peers"].items() if _broken(p)]
     return "  ".join([*words, *(f"[{name} failed]" for name in failed)])
 
@@ -66,7 +78,8 @@ def _machine(results: Results) -> Iterator[str]:
     yield (
         "Times are medians of bursts that took turns in one run. Ratio: the best peer's time ÷ "
         "ours, above 1 where ours is faster. Share: of the FMA peak, counted by the operations of "
-        "the direct sums. ±: half the distance of the quartiles."
+        "the direct sums. ±: half the distance of the quartiles. †: in half of the rounds or more, "
+        "others used the machine too."
     )
 
 
@@ -94,7 +107,7 @@ def _rows(results: Results, measurements: Sequence[Mapping[str, Any]], threads: 
         rate = gflops(m)
         found.append(
             [
-                m["name"],
+                m["name"] + (" †" if disturbed(m) else ""),
                 _with_spread(m, OURS) if mine else "–",
                 f"{rate:.1f}" if rate else "–",
                 f"{rate / peak_of(results, threads):.0%}" if rate else "–",
@@ -152,6 +165,12 @@ def _failures(results: Results) -> list[str]:
                 found.setdefault(why, []).append(f"{m['section']} {m['name']}")
     lines = [f"- {why} ({len(rows)} rows, such as {rows[0]})" for why, rows in found.items()]
     return ["## What failed", "\n".join(lines)] if lines else []
+
+
+def disturbed(measurement: Mapping[str, Any]) -> bool:
+    """Whether others used the machine in half of the rounds."""
+    loads = measurement.get("foreign load")
+    return bool(loads) and median(loads) > DISTURBED
 
 
 def _broken(peer: Mapping[str, Any]) -> bool:
