@@ -30,25 +30,29 @@ from codegen.schedule import Kernel, fuse, lay_out
 Array = npt.NDArray[Any]
 
 
+INEXACT = frozenset({"winograd"})  # rewrites after which rounding grows
+
+
 @dataclass(frozen=True)
 class Options:
     """What may be switched without changing results beyond rounding.
 
     `off` names rewrites to leave out (see `codegen.rewrite.PASSES`); `fuse` and `views` switch
-    the grouping of statements into kernels and the sharing of memory by reshapes. `machine` is what
-    schedules are made for, this one unless given.
+    the grouping of statements into kernels and the sharing of memory by reshapes, `layouts` the
+    cutting of indices into blocks. `exact` leaves out the rewrites after which rounding grows.
+    `machine` is what schedules are made for, this one unless given.
     """
 
     off: frozenset[str] = frozenset()
     fuse: bool = True
     views: bool = True
     layouts: bool = True
+    exact: bool = False
     machine: Machine | None = None
 
     def __repr__(self) -> str:
-        switches = (
-            f"off={sorted(self.off)}, fuse={self.fuse}, views={self.views}, layouts={self.layouts}"
-        )
+        switches = f"off={sorted(self.off)}, fuse={self.fuse}, views={self.views}"
+        switches += f", layouts={self.layouts}, exact={self.exact}"
         return f"Options({switches}, machine={self.machine})"
 
 
@@ -78,7 +82,7 @@ class Plan:
 
     @cached_property
     def _rewriting(self) -> tuple[Program, tuple[tuple[str, Program], ...]]:
-        return rewrite(self.program, self.options.off)
+        return rewrite(self.program, self.options.off | (INEXACT if self.options.exact else set()))
 
     @property
     def rewritten(self) -> Program:

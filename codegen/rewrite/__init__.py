@@ -14,6 +14,7 @@ from codegen.rewrite.pad import pad_reads
 from codegen.rewrite.prune import prune
 from codegen.rewrite.reuse import reuse
 from codegen.rewrite.settle import settle
+from codegen.rewrite.winograd import winograd
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ PASSES: tuple[Pass, ...] = (
     Pass("reuse", reuse, "an expensive function of a value is not evaluated twice"),
     Pass("inline", inline, "an element-wise value used once needs no array"),
     Pass("merge again", merge_equal, "inlining shows more statements to be equal"),
+    Pass("winograd", winograd, "sliding sums of products take fewer products in tiles"),
     Pass("pad reads", pad_reads, "zero padding is copied once instead of tested in inner loops"),
     Pass("merge padded", merge_equal, "one padded copy serves all who read it"),
     Pass("prune again", prune, "what inlining and merging left over goes"),

@@ -7,12 +7,15 @@ After:  y[n,k] += w[k,c]·x[n,c];  z[n,k] = max(y[n,k] + b[k], 0)         one ne
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import sympy
+
 from codegen.affine import Box, Index, Size, split
-from codegen.notation import Statement, Tensor
+from codegen.notation import Guard, Statement, Tensor
 from codegen.program import Program
+from codegen.rewrite.gather import expanded
 
 
 @dataclass(frozen=True)
@@ -123,16 +126,16 @@ def fuse(
         if tensor in views:
             home[tensor] = home.get(views[tensor], -1)
             continue
-        stage = Stage(tensor, statements)
-        if stage.whole:
-            box = Kernel((stage,)).box
-            stage = Stage(tensor, tuple(aligned(s, box) for s in statements))
+        stage = _uniform(Stage(tensor, statements))
         at = _place(stage, kernels, home) if enabled else None
         if at is None:
             at = len(kernels)
             kernels.append(Kernel((stage,)))
         else:
-            kernels[at] = Kernel((*kernels[at].stages, _aligned(stage, kernels[at])))
+            kernel = kernels[at]
+            shown = _over(stage.statements[0], kernel.stages[0].statements[0], kernel.box)
+            assert shown is not None
+            kernels[at] = Kernel((*kernel.stages, Stage(tensor, (shown,))))
         home[tensor] = at
     return tuple(kernels)
 
@@ -150,9 +153,9 @@ def _place(stage: Stage, kernels: Sequence[Kernel], home: dict[Tensor, int]) -> 
     kernel = kernels[at]
     if not kernel.stages[0].whole or not all(s.pointwise for s in kernel.stages[1:]):
         return None
-    if [n for _, n in kernel.box] != [n for _, n in statement.box]:
+    shown = _over(statement, kernel.stages[0].statements[0], kernel.box)
+    if shown is None:
         return None
-    shown = _aligned(stage, kernel).statements[0]
     points = {s.tensor: s.statements[0].maps for s in kernel.stages}
     for access in shown.reads:
         if home.get(access.tensor) == at and access.maps != points.get(access.tensor):
@@ -160,8 +163,40 @@ def _place(stage: Stage, kernels: Sequence[Kernel], home: dict[Tensor, int]) -> 
     return at
 
 
-def _aligned(stage: Stage, kernel: Kernel) -> Stage:
-    return Stage(stage.tensor, (aligned(stage.statements[0], kernel.box),))
+def _uniform(stage: Stage) -> Stage:
+    """Give a stage whose statements all run over the box of its sum, if they can."""
+    head = next((s for s in stage.statements if s.reduced), stage.statements[0])
+    box = Kernel((Stage(stage.tensor, (head,)),)).box
+    shown = [_over(s, head, box) for s in stage.statements]
+    if not covers_by_points(head) or None in shown:
+        return stage
+    return Stage(stage.tensor, tuple(s for s in shown if s is not None))
+
+
+def _over(statement: Statement, head: Statement, box: Box) -> Statement | None:
+    """Give a statement over the box of another one that covers a tensor of the same shape.
+
+    Its indices get the other's letters; or, where that one counts along an axis in digits, those
+    digits: z[i] = y[i] after y[4·t + i] is z[4·t + i] = y[4·t + i].
+    """
+    if not covers_by_points(statement) or head.target.shape != statement.target.shape:
+        return None
+    if tuple(statement.sizes[i] for i in statement.parallel) == tuple(n for _, n in box):
+        return aligned(statement, box)
+    if statement.reduced or not all(isinstance(m, Index) or m == 0 for m in statement.maps):
+        return None
+    rules = {m: to for m, to in zip(statement.maps, head.maps, strict=True) if m != 0}
+
+    def swap(expr: Any) -> Any:
+        return sympy.expand(expr.xreplace(rules))
+
+    return replace(
+        statement,
+        maps=head.maps,
+        body=expanded(statement.body.xreplace(rules)),
+        box=box,
+        extra=tuple(Guard(swap(g.expr), g.size) for g in statement.extra),
+    )
 
 
 def aligned(statement: Statement, box: Box) -> Statement:

@@ -225,13 +225,13 @@ def _trial(layout: Layout, at: int, lane: Index, width: int) -> Layout | None:
             packed.add(a)
         else:
             return None
-    if not packed and trial.blocked == layout.blocked:
-        return None  # every operand has its vectors already
     if lane in statement.parallel:
         axis = _alone(statement.maps, lane)
         blocks = axis is not None and Blocks(axis, width)
         if blocks and _may_block(trial, statement.target, blocks):
             trial.blocked[statement.target] = blocks
+    if not packed and trial.blocked == layout.blocked:
+        return None  # all have their vectors already
     if packed:
         trial.packed[at] = (lane, frozenset(packed))
     return trial

@@ -27,7 +27,7 @@ BUSY = 4.0  # cycles until a result can be added to: a step takes no less
 ROWS = 16  # the longest block of rows: compilers unroll such loops completely
 ENTRY = 5.0  # cycles to enter the innermost loop once more
 PROMISING = 8  # tiles whose use of memory is looked at
-NEAR = 24.0  # bytes that come from the second cache in one cycle
+NEAR = 40.0  # bytes that come from the second cache in one cycle
 FAR = 10.0  # bytes that come from beyond it
 CLOSE = 14.0  # cycles to add up the lanes of one vector
 
@@ -151,7 +151,7 @@ def _placed(nest: Contraction, machine: Machine, tile: Candidate) -> Candidate:
     by_index = {loop.index: loop for loop in loops}
     near = fetched(nest, [*(by_index[i] for i in order), *lane], inside, machine.l1)
     memory = max(far / FAR, near / NEAR)
-    cycles = max(tile.cycles, memory) + 0.15 * min(tile.cycles, memory)
+    cycles = max(tile.cycles, memory) + 0.1 * min(tile.cycles, memory)
     return replace(tile, order=order, cycles=cycles, bytes=far)
 
 
