@@ -18,7 +18,7 @@ from typing import Any
 
 import sympy
 
-from codegen.affine import Index, as_size, index_symbols
+from codegen.affine import Index, Size, as_size, index_symbols
 from codegen.machine import Machine
 from codegen.notation import Access, Guard, Reduce, Statement, Tensor, accesses
 from codegen.notation import statement as state
@@ -30,9 +30,12 @@ from codegen.schedule.tile import tile_of
 COPY = 1.5  # cycles to bring one element from one order into another
 WORTH = 0.88  # the part of the cycles that a cut must not exceed
 LEAST = 1000.0  # cycles that it must save, or the program had better be shorter
+SHORTEST = 8  # elements that are worth a vector
 POSITION = (Reduce.ARGMAX, Reduce.ARGMIN)
 
 Cuts = dict[Index, int]
+Site = tuple[Tensor, tuple[Any, ...]]
+Places = dict[Tensor, list[tuple[int, tuple[Any, ...]]]]
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Layout:
     """Decisions on the way: tensors in blocks, tensors that stay, indices cut by statement."""
 
     program: Program
+    places: Places
+    barred: dict[int, set[Any]]
     blocked: dict[Tensor, Blocks] = field(default_factory=dict)
     plain: set[Tensor] = field(default_factory=set)
     cuts: dict[int, Cuts] = field(default_factory=dict)
@@ -101,19 +106,39 @@ def _without_copies(program: Program, copies: dict[Tensor, Tensor]) -> Program:
 
 
 def _strategies(program: Program, machine: Machine) -> Iterator[Layout]:
-    """Lay out every sum of products by itself; or first cut the axis that most tensors share."""
-    yield _decided(Layout(program), machine)
-    shared = _shared_axis(program, machine)
-    if shared:
-        layout = Layout(program)
-        for tensor, blocks in shared.items():
-            if _may_block(layout, tensor, blocks):
+    """Let vectors run along the axis that most tensors share, wherever it is; or never along it."""
+    places: Places = {}
+    for at, s in enumerate(program.statements):
+        for tensor, maps in _sites(s):
+            places.setdefault(tensor, []).append((at, maps))
+    shared = _shared_axis(program)
+    barred: dict[int, set[Any]] = {}
+    for tensor, axis in shared:
+        for at, maps in places[tensor]:
+            barred.setdefault(at, set()).add(maps[axis])
+    yield _decided(Layout(program, places, barred), machine)
+    width = _block_width({t.shape[axis] for t, axis in shared}, machine)
+    if width:
+        layout = Layout(program, places, {})
+        for tensor, axis in shared:
+            blocks = Blocks(axis, width)
+            if tensor.dtype == "float32" and _may_block(layout, tensor, blocks):
                 layout.blocked[tensor] = blocks
         yield _decided(layout, machine)
 
 
-def _shared_axis(program: Program, machine: Machine) -> dict[Tensor, Blocks]:
-    """The axis along which most of the program's own tensors run together, in whole blocks."""
+def _block_width(sizes: set[Size], machine: Machine) -> int:
+    """The widest block that an axis consists of whole ones of; 0 where there is none."""
+    (size,) = sizes if len(sizes) == 1 else (0,)
+    widest = machine.lanes("float32")
+    for width in (widest, widest * machine.full // machine.vector):
+        if isinstance(size, int) and size and size % width == 0:
+            return width
+    return 0
+
+
+def _shared_axis(program: Program) -> list[tuple[Tensor, int]]:
+    """The axes of tensors that run together with those of most of the program's own tensors."""
     group: dict[tuple[Tensor, int], tuple[Tensor, int]] = {}
 
     def root(site: tuple[Tensor, int]) -> tuple[Tensor, int]:
@@ -125,19 +150,17 @@ def _shared_axis(program: Program, machine: Machine) -> dict[Tensor, Blocks]:
         first: dict[Index, tuple[Tensor, int]] = {}
         for tensor, maps in _sites(s):
             for axis, m in enumerate(maps):
-                if isinstance(m, Index) and tensor in program.definitions:
+                if isinstance(m, Index) and tensor in program.definitions and _long(s.sizes[m]):
                     group[root((tensor, axis))] = root(first.setdefault(m, (tensor, axis)))
     members: dict[tuple[Tensor, int], list[tuple[Tensor, int]]] = {}
     for site in group:
         members.setdefault(root(site), []).append(site)
-    best = max(members.values(), key=len, default=[])
-    sizes = {t.shape[axis] for t, axis in best}
-    (size,) = sizes if len(sizes) == 1 else (0,)
-    widest = machine.lanes("float32")
-    for width in (widest, widest * machine.full // machine.vector):
-        if isinstance(size, int) and size and size % width == 0:
-            return {t: Blocks(axis, width) for t, axis in best if t.dtype == "float32"}
-    return {}
+    return max(members.values(), key=len, default=[])
+
+
+def _long(size: Size) -> bool:
+    """Whether an axis may fill a vector."""
+    return not isinstance(size, int) or size >= SHORTEST
 
 
 def _decided(layout: Layout, machine: Machine) -> Layout:
@@ -173,7 +196,7 @@ def _decide(layout: Layout, at: int, machine: Machine) -> float:
     widest = machine.lanes(statement.target.dtype)
     narrowest = widest * machine.full // machine.vector
     for lane, size in statement.box:
-        if not isinstance(size, int) or lane in layout.cuts.get(at, {}):
+        if not isinstance(size, int) or lane in layout.barred.get(at, ()):
             continue
         width = widest
         while width >= narrowest:
@@ -200,7 +223,7 @@ def _decide(layout: Layout, at: int, machine: Machine) -> float:
 def _trial(layout: Layout, at: int, lane: Index, width: int) -> Layout | None:
     """Give the layout with one more cut, its operands in blocks or packed; None where none is."""
     statement = layout.program.statements[at]
-    if statement.sizes[lane] < width // 2:
+    if statement.sizes[lane] < 0.6 * width:
         return None
     trial = replace(
         layout,
@@ -262,32 +285,23 @@ def _may_block(layout: Layout, tensor: Tensor, blocks: Blocks) -> bool:
     size = tensor.shape[blocks.axis]
     if not isinstance(size, int):
         return False
-    for at, s in enumerate(program.statements):
-        for maps in _touches(s, tensor):
-            index = maps[blocks.axis]
-            if not isinstance(index, Index) or s.sizes.get(index) != size:
-                return False
-            if sum(index in m.free_symbols for m in maps) != 1:
-                return False
-            if index in {b.index for b in s.bindings} or (s.op in POSITION and index in s.reduced):
-                return False
-            if layout.cuts.get(at, {}).get(index, blocks.width) != blocks.width:
-                return False
-            for other, known in layout.blocked.items():
-                for theirs in _touches(s, other):
-                    if theirs[known.axis] == index and known.width != blocks.width:
-                        return False
+    for at, maps in layout.places[tensor]:
+        s = program.statements[at]
+        index = maps[blocks.axis]
+        if not isinstance(index, Index) or s.sizes.get(index) != size:
+            return False
+        if sum(index in m.free_symbols for m in maps) != 1:
+            return False
+        if index in {b.index for b in s.bindings} or (s.op in POSITION and index in s.reduced):
+            return False
+        if _cuts(layout, at).get(index, blocks.width) != blocks.width:
+            return False
     return True
 
 
-def _sites(s: Statement) -> list[tuple[Tensor, tuple[Any, ...]]]:
+def _sites(s: Statement) -> list[Site]:
     """Every tensor that a statement writes or reads, with the coordinates."""
     return [(s.target, s.maps), *((a.tensor, a.maps) for a in s.reads)]
-
-
-def _touches(s: Statement, tensor: Tensor) -> list[tuple[Any, ...]]:
-    """The coordinates at which a statement writes or reads a tensor."""
-    return [maps for t, maps in _sites(s) if t == tensor]
 
 
 def _spread(layout: Layout) -> None:
@@ -316,15 +330,15 @@ def _spread(layout: Layout) -> None:
 def _followed(layout: Layout, writer: Statement, cuts: Cuts) -> bool:
     """Cut what reads a result point by point as its writer does, so that both share their loops."""
     changed = False
-    for at, s in enumerate(layout.program.statements):
+    for at, there in layout.places[writer.target]:
+        s = layout.program.statements[at]
         if s.bindings or (s.reduced and s.target != writer.target):
             continue
-        for there in _touches(s, writer.target):
-            for m, theirs in zip(writer.maps, there, strict=True):
-                alone = theirs in s.sizes and s.sizes[theirs] == writer.sizes.get(m)
-                if m in cuts and alone and theirs not in _cuts(layout, at):
-                    layout.cuts.setdefault(at, {})[theirs] = cuts[m]
-                    changed = True
+        for m, theirs in zip(writer.maps, there, strict=True):
+            alone = theirs in s.sizes and s.sizes[theirs] == writer.sizes.get(m)
+            if m in cuts and alone and theirs not in _cuts(layout, at):
+                layout.cuts.setdefault(at, {})[theirs] = cuts[m]
+                changed = True
     return changed
 
 

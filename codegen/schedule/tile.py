@@ -11,6 +11,7 @@ model of one core: so many multiply-adds, so many loads a cycle.
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from codegen.schedule.traffic import Around, best_order, fetched
 BUSY = 4.0  # cycles until a result can be added to: a step takes no less
 ROWS = 16  # the longest block of rows: compilers unroll such loops completely
 ENTRY = 5.0  # cycles to enter the innermost loop once more
-PROMISING = 8  # tiles whose use of memory is looked at
+PROMISING = 5  # tiles whose use of memory is looked at
 NEAR = 40.0  # bytes that come from the second cache in one cycle
 FAR = 10.0  # bytes that come from beyond it
 CLOSE = 14.0  # cycles to add up the lanes of one vector
@@ -43,6 +44,8 @@ class Segment:
 
 Segments = tuple[Segment, ...]
 Rows = tuple[tuple[int, Segments], ...]
+Blocks = tuple[tuple[int, int], ...]
+Shape = tuple[int, Segments, int, Blocks]
 
 
 @dataclass(frozen=True)
@@ -127,13 +130,30 @@ class Candidate:
 @lru_cache(maxsize=4096)
 def choose_tile(nest: Contraction, machine: Machine, lane: int | None = None) -> Candidate | None:
     """Give the best register tile of a sum of products, or None where there is none."""
-    found: list[Candidate] = []
+    found: list[tuple[float, Shape]] = []
     for index, length in enumerate(nest.sizes):
         if lane in (None, index):
             found += _candidates(nest, machine, index, length)
-    found = sorted(found, key=lambda tile: tile.cycles)[:PROMISING]  # of equals the first
-    placed = [_placed(nest, machine, tile) for tile in found]
+    promising = heapq.nsmallest(PROMISING, found, key=lambda pair: pair[0])  # of equals the first
+    placed = [_placed(nest, machine, _candidate(nest, *pair)) for pair in promising]
     return min(placed, key=lambda tile: tile.cycles, default=None)
+
+
+def _candidate(nest: Contraction, cycles: float, shape: Shape) -> Candidate:
+    """Give the whole of what a shape stands for."""
+    lane, lanes, width, blocks = shape
+    across = [o.strides.get(lane) == 1 for o in nest.operands]
+    rows = tuple((i, _segments(nest.sizes[i], block)) for i, block in blocks)
+    return Candidate(
+        lane,
+        lanes,
+        width,
+        max(1, lanes[0].block // width),
+        _broadcast_first(rows, nest.operands, across),
+        tuple(i for i in nest.parallel if i != lane),
+        _reduction_order(nest, lane),
+        cycles,
+    )
 
 
 def _placed(nest: Contraction, machine: Machine, tile: Candidate) -> Candidate:
@@ -155,8 +175,10 @@ def _placed(nest: Contraction, machine: Machine, tile: Candidate) -> Candidate:
     return replace(tile, order=order, cycles=cycles, bytes=far)
 
 
-def _candidates(nest: Contraction, machine: Machine, lane: int, length: int) -> Iterator[Candidate]:
-    """Every tile with this index across lanes."""
+def _candidates(
+    nest: Contraction, machine: Machine, lane: int, length: int
+) -> Iterator[tuple[float, Shape]]:
+    """Every tile with this index across lanes, and its cycles."""
     steps = [o.strides.get(lane, 0) for o in nest.operands]
     if lane not in nest.fixed or length < 4 or not set(steps) <= {0, 1} or 1 not in steps:
         return
@@ -171,7 +193,7 @@ def _candidates(nest: Contraction, machine: Machine, lane: int, length: int) -> 
 
 def _tiles(
     nest: Contraction, machine: Machine, lane: int, lanes: Segments, width: int
-) -> Iterator[Candidate]:
+) -> Iterator[tuple[float, Shape]]:
     """Every tile with this index across lanes of this width, by its rows.
 
     Cycles are counted in multiply-adds of the widest vectors, of which a core starts one in each.
@@ -186,7 +208,7 @@ def _tiles(
     at_once = vectors * max(width, narrowest) / widest if parallel else once
     order = _reduction_order(nest, lane)
     depth = math.prod(sizes[i] for i in order)
-    entries = depth / sizes[order[-1]] if order else 1.0
+    entries = (depth / sizes[order[-1]] if order else 1.0) * ENTRY
     across = [o.strides.get(lane) == 1 for o in nest.operands]
     # Half of the loads of 32 bytes that start anywhere touch two lines, and all of those of 64.
     split_lines = 1 + width / widest * machine.vector / 64
@@ -194,37 +216,30 @@ def _tiles(
         (at_once if o.alone(lane) else at_once * split_lines) if v else 0.5
         for o, v in zip(nest.operands, across, strict=True)
     ]
-    copied = [copies if v else 1 for v in across]
-    used = [o.strides for o in nest.operands]
     aside = nest.target.strides.get(lane) == 1
     others = math.prod(sizes[i] for i in nest.parallel if i != lane)
-    around = tuple(i for i in nest.parallel if i != lane)
     tiles = others * (once / at_once if parallel else 1.0)
     close = copies * (CLOSE if not parallel else 1.0 if aside else 0.6 * width)
-    for rows, count in _rows(nest, lane, machine.registers // copies):
-        uses = [1] * len(used)
-        for i, segments in rows:
-            for k, indices in enumerate(used):
-                if i in indices:
-                    uses[k] *= segments[0].block
-        held = [n * c for n, c in zip(uses, copied, strict=True)]
-        if count * copies + sum(held) - max(held) + 1 > machine.registers:
+    rest = [
+        (o.strides, copies if v else 1, w)
+        for o, v, w in zip(nest.operands, across, weights, strict=True)
+    ]
+    for blocks, count, tails in _rows(nest, lane, machine.registers // copies):
+        load = held = most = 0.0
+        for strides, copied, weight in rest:
+            uses = 1
+            for i, block in blocks:
+                if i in strides:
+                    uses *= block
+            load += uses * weight
+            held += uses * copied
+            most = max(most, uses * copied)
+        if count * copies + held - most + 1 > machine.registers:
             continue
         multiply = max(count * at_once, BUSY)
-        load = sum(n * w for n, w in zip(uses, weights, strict=True))
         step = max(multiply, load) + 0.15 * min(multiply, load)
-        one = depth * step + entries * ENTRY + count * close
-        tails = 1 + 0.02 * sum(len(segments) - 1 for _, segments in rows)
-        yield Candidate(
-            lane,
-            lanes,
-            width,
-            vectors,
-            _broadcast_first(rows, nest.operands, across),
-            tuple(i for i in around),
-            order,
-            tiles / count * one * tails,
-        )
+        one = depth * step + entries + count * close
+        yield tiles / count * one * (1 + 0.03 * tails), (lane, lanes, width, blocks)
 
 
 def _reduction_order(nest: Contraction, lane: int) -> tuple[int, ...]:
@@ -250,8 +265,11 @@ def _broadcast_first(rows: Rows, operands: tuple[Operand, ...], across: list[boo
 
 
 @lru_cache(maxsize=4096)
-def _rows(nest: Contraction, lane: int, most: int) -> tuple[tuple[Rows, int], ...]:
-    """Choices of at most three parallel indices and block sizes of at most so many rows."""
+def _rows(nest: Contraction, lane: int, most: int) -> tuple[tuple[Blocks, int, int], ...]:
+    """Choices of at most three parallel indices and block sizes of at most so many rows.
+
+    Each comes with the number of rows, and of indices whose last block is shorter.
+    """
     free = [
         (i, nest.sizes[i])
         for i in nest.parallel
@@ -264,9 +282,9 @@ def _rows(nest: Contraction, lane: int, most: int) -> tuple[tuple[Rows, int], ..
             for blocks in _products(tuple(_blocks(n) for _, n in chosen), most):
                 count = math.prod(blocks)
                 if count * 2 >= whole:
-                    segments = (_segments(n, b) for (_, n), b in zip(chosen, blocks, strict=True))
-                    rows = tuple(zip((i for i, _ in chosen), segments, strict=True))
-                    found.append((rows, count))
+                    tails = sum(n % b > 0 for (_, n), b in zip(chosen, blocks, strict=True))
+                    rows = tuple(zip((i for i, _ in chosen), blocks, strict=True))
+                    found.append((rows, count, tails))
     return tuple(found)
 
 

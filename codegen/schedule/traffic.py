@@ -15,7 +15,7 @@ from codegen.schedule.contraction import Contraction, Operand
 
 FILLED = 0.7  # the part of a cache that one operand after the other can count on
 LINE = 64  # bytes that come together
-ORDERED = 4  # loops whose order is tried; the shortest others stay inside
+ORDERED = 3  # loops whose order is tried; the shortest others stay inside
 
 
 @dataclass(frozen=True)
