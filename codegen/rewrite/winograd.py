@@ -8,31 +8,32 @@ After:  xt[e,n,c,t] += B[e,a]·x[n,c,4·t + a]                                 e
 
 Four outputs of a filter of three take 6 products instead of 12, and in two dimensions, where the
 rewrite is applied twice, 16 take 36 instead of 144. The same holds for the gradients: to data the
-filter slides backwards, to weights the long index is the one that is summed over.
+filter slides backwards, to weights the long index is the one that is summed over. Where there are
+few channels to spread the transforms over, one dimension alone may be less work than both.
 
 The matrices are Toom and Cook's: evaluate two polynomials at a few points, multiply, interpolate.
-They are exact, but rounding grows: with the points 0, ±1, ±2 and ∞ the error of a float32 result
-is about ten times that of adding up directly (`error_growth` bounds it). Points for longer tiles
-would be larger, so none are used.
+They are exact, but rounding grows: by `error_growth` at most, in practice to about ten times that
+of adding up directly. Longer tiles need points further apart and grow it more: tiles of 8 are used
+in one dimension only, longer ones not at all.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import sympy
 
-from codegen.affine import Index, split
+from codegen.affine import Index, Size, split
 from codegen.notation import FLOATS, Access, DType, Reduce, Statement, Tensor
 from codegen.notation import statement as state
 from codegen.program import Program
 
-POINTS = (0, 1, -1, 2, -2)  # and infinity
-TAPS = len(POINTS) + 1  # length of a tile of the input: outputs + filter - 1
+HALF = sympy.Rational(1, 2)
+POINTS = {6: (0, 1, -1, 2, -2), 8: (0, 1, -1, 2, -2, HALF, -HALF)}  # and infinity
 WORTH = 0.75  # the part of the direct work that the new way must not exceed
 MOVE = 12.0  # multiply-adds that take as long as bringing one element to memory and back
 
@@ -41,14 +42,30 @@ MOVE = 12.0  # multiply-adds that take as long as bringing one element to memory
 class Slide:
     """A pair of indices that slide along one axis of an operand: `out + filter`, or `out - filter`.
 
-    `long` is the one that is cut into tiles of `step`.
+    `long` is the one that is cut, into tiles that `tile` elements of the operand give.
     """
 
     out: Index
     filter: Index
     sign: int
     long: Index
-    step: int
+    short: int
+    tile: int = 6
+
+    @property
+    def step(self) -> int:
+        """How many of the long index one tile holds."""
+        return self.tile + 1 - self.short
+
+    @property
+    def outputs(self) -> int:
+        """How many results a tile gives."""
+        return self.step if self.long == self.out else self.short
+
+    @property
+    def taps(self) -> int:
+        """How long the filter of a tile is."""
+        return self.tile + 1 - self.outputs
 
 
 @cache
@@ -61,24 +78,24 @@ def matrices(outputs: int, taps: int) -> tuple[sympy.Matrix, sympy.Matrix, sympy
 
     Source: A. L. Toom, S. A. Cook; S. Winograd, Arithmetic Complexity of Computations, 1980.
     """
-    if outputs + taps - 1 != TAPS:
-        raise ValueError(f"{outputs} outputs of {taps} taps are no tile of {TAPS}")
+    points = POINTS[outputs + taps - 1]
+    tile = outputs + taps - 1
     x = sympy.Symbol("x")
-    every = sympy.Poly(sympy.prod(x - p for p in POINTS), x)
-    A = sympy.zeros(TAPS, outputs)
-    B = sympy.zeros(TAPS, TAPS)
-    G = sympy.zeros(TAPS, taps)
-    for e, p in enumerate(POINTS):
+    every = sympy.Poly(sympy.prod(x - p for p in points), x)
+    A = sympy.zeros(tile, outputs)
+    B = sympy.zeros(tile, tile)
+    G = sympy.zeros(tile, taps)
+    for e, p in enumerate(map(sympy.sympify, points)):
         others = sympy.div(every, sympy.Poly(x - p, x))[0]
         for k, c in enumerate(reversed(others.all_coeffs())):
             B[e, k] = c
         for i in range(outputs):
-            A[e, i] = sympy.Integer(p) ** i
+            A[e, i] = p**i
         for u in range(taps):
-            G[e, u] = sympy.Integer(p) ** u / others.eval(p)
+            G[e, u] = p**u / others.eval(p)
     for k, c in enumerate(reversed(every.all_coeffs())):
-        B[TAPS - 1, k] = c
-    A[TAPS - 1, outputs - 1] = G[TAPS - 1, taps - 1] = 1
+        B[tile - 1, k] = c
+    A[tile - 1, outputs - 1] = G[tile - 1, taps - 1] = 1
     return A, B, G
 
 
@@ -94,7 +111,7 @@ def error_growth(outputs: int, taps: int) -> float:
 
     return float(
         max(
-            sum(abs(A[e, i]) * total(G.row(e)) * total(B.row(e)) for e in range(TAPS))
+            sum(abs(A[e, i]) * total(G.row(e)) * total(B.row(e)) for e in range(outputs + taps - 1))
             for i in range(outputs)
         )
     )
@@ -105,8 +122,8 @@ def winograd(program: Program) -> Program:
     work = _Work({t.name for t in program.tensors})
     statements: list[Statement] = []
     for s in program.statements:
-        slides = _slides(s)
-        if len(slides) == 2 and _pays(s, slides):
+        slides = _best(s)
+        if slides:
             statements += work.tiled(s, slides)
         else:
             statements.append(s)
@@ -151,9 +168,9 @@ def _slide(s: Statement, out: Index, taps: Index, sign: int) -> Slide | None:
     if not isinstance(n, int) or not isinstance(r, int) or abs(sign) != 1:
         return None
     if r in (3, 5) and n >= 4:
-        return Slide(out, taps, sign, out, TAPS + 1 - r)
+        return Slide(out, taps, sign, out, r)
     if n in (3, 5) and r >= 4 and sign == 1:
-        return Slide(out, taps, sign, taps, TAPS + 1 - n)
+        return Slide(out, taps, sign, taps, n)
     return None
 
 
@@ -163,27 +180,56 @@ def _apart(w: Access, out: Index, taps: Index) -> bool:
     return following == [taps] and not any(out in m.free_symbols for m in w.maps)
 
 
-def _pays(s: Statement, slides: tuple[Slide, ...]) -> bool:
-    """Whether tiles are less work, counted in multiply-adds for each tile and pair of channels."""
+def _best(s: Statement) -> tuple[Slide, ...]:
+    """The dimensions and tiles that are least work; none where that is to add up directly."""
+    slides = _slides(s)
+    plans = [(slide,) for slide in slides] + ([slides] if len(slides) == 2 else [])
+    plans += [(replace(slide, tile=8),) for slide in slides]
+    best = WORTH * math.prod(map(_length, s.sizes.values()))
+    found: tuple[Slide, ...] = ()
+    for plan in plans:
+        work = _work(s, plan)
+        if work < best:
+            best, found = work, plan
+    return found
+
+
+def _work(s: Statement, slides: tuple[Slide, ...]) -> float:
+    """About how many multiply-adds it takes in tiles."""
     x, w = _operands(s, slides)
-    sliding = {i for slide in slides for i in (slide.out, slide.filter)}
-    used_x = {i for m in x.maps for i in m.free_symbols} - sliding
-    used_w = {i for m in w.maps for i in m.free_symbols} - sliding
-    used_y = set(s.maps) - sliding
+    sizes = {i: float(_length(n)) for i, n in s.sizes.items()}
+    extents = {k: float(_length(n)) for k, n in enumerate(x.tensor.shape)}
+    of_filter, of_target = ({i for m in maps for i in m.free_symbols} for maps in (w.maps, s.maps))
+    if any(i in of_target for i in of_filter & {i for m in x.maps for i in m.free_symbols}):
+        return math.inf  # groups: few products for each transformed element
+    held = {
+        "filter": math.prod(sizes[i] for i in of_filter),
+        "target": math.prod(sizes[i] for i in of_target),
+    }
+    total = 0.0
+    products = math.prod(sizes.values())
+    for slide in slides:
+        tiles = -(-int(s.sizes[slide.long]) // slide.step)
+        axis = next(k for k, m in enumerate(x.maps) if slide.out in m.free_symbols)
+        before = math.prod(extents.values())
+        extents[axis] = tiles * slide.tile
+        after = math.prod(extents.values())
+        total += after * slide.tile + MOVE * (before + after)
+        grown = slide.tile / slide.step * (tiles * slide.step / sizes[slide.long])
+        for name, length, depth in (
+            ("filter", slide.filter, slide.taps),
+            ("target", slide.out, slide.tile),
+        ):
+            before = held[name]
+            held[name] *= grown if slide.long == length else slide.tile / sizes[length]
+            work = held[name] * slide.taps if name == "filter" else before * depth
+            total += work + MOVE * (before + held[name])
+        products *= tiles * slide.tile / sizes[slide.out] / sizes[slide.filter]
+    return total + products
 
-    def count(indices: set[Any]) -> float:
-        return math.prod(n if isinstance(n := s.sizes[i], int) else 16 for i in indices)
 
-    if used_x & used_w & used_y:
-        return False  # groups: few products for each transformed element
-    tiles = math.prod(-(-int(s.sizes[slide.long]) // slide.step) for slide in slides)
-    of_filter = all(slide.long == slide.out for slide in slides)
-    direct = count(set(s.sizes) - sliding) * math.prod(int(s.sizes[i]) for i in sliding)
-    products = count(set(s.sizes) - sliding) * tiles * TAPS**2
-    inputs = count(used_x) * tiles * (2 * TAPS**3 + MOVE * 2 * TAPS**2)
-    filters = count(used_w) * (1 if of_filter else tiles) * (TAPS**3 + MOVE * 2 * TAPS**2)
-    outputs = count(used_y) * (tiles if of_filter else 1) * (TAPS**3 + MOVE * 2 * TAPS**2)
-    return products + inputs + filters + outputs < WORTH * direct
+def _length(size: Size) -> int:
+    return size if isinstance(size, int) else 16
 
 
 def _operands(s: Statement, slides: tuple[Slide, ...]) -> tuple[Access, Access]:
@@ -197,10 +243,9 @@ def _operands(s: Statement, slides: tuple[Slide, ...]) -> tuple[Access, Access]:
 def _window(x: Access, s: Statement, slide: Slide) -> tuple[int, int, int]:
     """The axis along which an operand slides, where its tiles begin and how far they reach."""
     axis = next(k for k, m in enumerate(x.maps) if slide.out in m.free_symbols)
-    taps = TAPS + 1 - (slide.step if slide.long == slide.out else int(s.sizes[slide.out]))
-    first = int(split(x.maps[axis])[0]) - (taps - 1 if slide.sign < 0 else 0)
+    first = int(split(x.maps[axis])[0]) - (slide.taps - 1 if slide.sign < 0 else 0)
     count = -(-int(s.sizes[slide.long]) // slide.step)
-    return axis, first, slide.step * (count - 1) + TAPS
+    return axis, first, slide.step * (count - 1) + slide.tile
 
 
 class _Work:
@@ -220,19 +265,18 @@ class _Work:
             e, a, t = (_fresh(s, f"{name}{slide.long.name}") for name in "eat")
             count = -(-int(s.sizes[slide.long]) // slide.step)
             long_filter = slide.long == slide.filter
-            outputs = int(s.sizes[slide.out]) if long_filter else slide.step
-            taps = TAPS + 1 - outputs
+            outputs, taps, tile = slide.outputs, slide.taps, slide.tile
             kind = s.target.dtype
             A, B, G = matrices(outputs, taps)
             mirrored = "m" if slide.sign < 0 else ""
-            A_, B_ = self.table(f"A{outputs}", A, kind), self.table(f"B{outputs}", B, kind)
-            G_ = self.table(f"G{outputs}{mirrored}", G[:, ::-1] if mirrored else G, kind)
+            A_, B_ = self.table(f"A{outputs}_{taps}", A, kind), self.table(f"B{tile}", B, kind)
+            G_ = self.table(f"G{outputs}_{taps}{mirrored}", G[:, ::-1] if mirrored else G, kind)
 
             axis, first, _ = _window(x, s, slide)
             place = slide.step * t + a + first
             # What lies beyond the edges along the other axes is filled in once, here.
             later = {k: (low, n) for k, low, n in (_window(x, s, o) for o in slides[number + 1 :])}
-            opening.append(self.transformed(x, axis, place, B_, (e, a), t, count, TAPS, later))
+            opening.append(self.transformed(x, axis, place, B_, (e, a), t, count, tile, later))
             moved = (m - later[k][0] if k in later else m for k, m in enumerate(x.maps))
             xt = opening[-1].target[(e, *(t if k == axis else m for k, m in enumerate(moved)))]
 
@@ -258,11 +302,11 @@ class _Work:
                 shape = [count if k == axis else n for k, n in enumerate(s.target.shape)]
                 at = tuple(t if k == axis else m for k, m in enumerate(s.maps))
                 left, rest = slide.step * t + o, rest | {t: count}
-            yt = self.tensor(s.target, (TAPS, *shape))[(e, *at)]
+            yt = self.tensor(s.target, (tile, *shape))[(e, *at)]
             y = s.target[tuple(left if k == axis else m for k, m in enumerate(s.maps))]
-            closing.insert(0, state(y, "+=", A_[e, o] * yt, rest | {o: outputs, e: TAPS}))
+            closing.insert(0, state(y, "+=", A_[e, o] * yt, rest | {o: outputs, e: tile}))
             box = {i: n for i, n in s.sizes.items() if i not in (slide.out, slide.filter)}
-            s = state(yt, "+=", wt * xt, box | {e: TAPS, t: count})
+            s = state(yt, "+=", wt * xt, box | {e: tile, t: count})
         return [*opening, s, *closing]
 
     def transformed(
@@ -284,9 +328,10 @@ class _Work:
         else:
             letters[axis], shape[axis], ranges[t] = t, count, count
         e, a = by
-        target = self.tensor(read.tensor, (TAPS, *shape))
+        tile = int(table.shape[0])
+        target = self.tensor(read.tensor, (tile, *shape))
         body = table[e, a] * read.tensor[tuple(source)]
-        return state(target[(e, *letters)], "+=", body, ranges | {e: TAPS, a: taps})
+        return state(target[(e, *letters)], "+=", body, ranges | {e: tile, a: taps})
 
     def table(self, name: str, matrix: sympy.Matrix, kind: DType) -> Tensor:
         """Give the tensor of a matrix of numbers."""
