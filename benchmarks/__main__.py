@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import re
+import subprocess
 import sys
 import tempfile
 from importlib import metadata
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.acceptance import claims, peak_of
-from benchmarks.crew import Member
+from benchmarks.crew import ROOT, Member
 from benchmarks.facts import import_seconds, installed_bytes, trial
 from benchmarks.measure import Effort, measure
 from benchmarks.peak import peaks
@@ -111,6 +112,7 @@ def _start(asked: argparse.Namespace, peers: list[str]) -> dict[str, Any]:
             "compiler": require_toolchain().version,
             "python": platform.python_version(),
         },
+        "revision": _revision(),
         "versions": {name: metadata.version(distributions[name][0]) for name in modules},
         "missing": [name for name, entry in PEERS.items() if entry.missing],
         "settings": {"exact": asked.exact, "avx2": asked.avx2},
@@ -118,6 +120,19 @@ def _start(asked: argparse.Namespace, peers: list[str]) -> dict[str, Any]:
         "peak": {},
         "measurements": [],
     }
+
+
+def _revision() -> str:
+    """Give the commit that is measured, and whether the packages differ from it."""
+    git = ["git", "-C", str(ROOT)]
+    try:
+        commit = subprocess.run(
+            [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "graphcnn", "codegen"])
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{commit} with changes" if changed.returncode else commit
 
 
 def _processor() -> str:

@@ -39,7 +39,7 @@ def measure(
     for member in crew:
         peers[member.name] = member.ask("prepare", row=row.to_json(), expected=str(expected))
     running = [member for member in crew if "failed" not in peers[member.name]]
-    loads = _rounds(running, peers, effort)
+    loads = rounds(running, peers, effort)
     for member in crew:
         member.ask("release")
     return {
@@ -61,8 +61,8 @@ def _expected(row: Row, folder: Path) -> Path:
     return file
 
 
-def _rounds(crew: list[Member], peers: dict[str, dict[str, Any]], effort: Effort) -> list[float]:
-    """Add bursts to the peers' records; give the share that others had of each round kept."""
+def rounds(crew: list[Member], peers: dict[str, dict[str, Any]], effort: Effort) -> list[float]:
+    """Add bursts to the peers' records; give others' share of the machine in each round."""
     shuffled = random.Random(0)
     for member in crew:
         peers[member.name] |= {"seconds": [], "fastest": [], "repetitions": []}
@@ -72,20 +72,23 @@ def _rounds(crew: list[Member], peers: dict[str, dict[str, Any]], effort: Effort
     patience = time.monotonic() + effort.patience
     while len(loads) < effort.rounds:
         turn = [m for m in crew if len(loads) < 2 or spent[m.name] < ENOUGH]
+        if not turn:
+            break
         shuffled.shuffle(turn)
         wait_for_quiet(crew, patience - time.monotonic())
         load = Load(crew)
-        answers = {}
+        answers, seconds = {}, {}
         for member in turn:
             began = time.perf_counter()
             answers[member.name] = member.ask("burst", seconds=effort.seconds)
-            spent[member.name] += time.perf_counter() - began
+            seconds[member.name] = time.perf_counter() - began
         foreign = load.foreign()
         if foreign > DISTURBED and spare:
             spare -= 1
             continue
         loads.append(round(foreign, 3))
         for name, answer in answers.items():
+            spent[name] += seconds[name]
             if "failed" in answer:
                 peers[name]["failed"] = answer["failed"]
                 continue

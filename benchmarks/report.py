@@ -63,6 +63,7 @@ def markdown(results: Results) -> str:
 def _machine(results: Results) -> Iterator[str]:
     machine, versions = results["machine"], results["versions"]
     yield f"{machine['processor']}, {machine['cores']} cores; {machine['compiler']}."
+    yield f"graphcnn at commit {results.get('revision', 'unknown')}."
     shown = ", ".join(f"{name} {version}" for name, version in versions.items())
     missing = ", ".join(results.get("missing", ()))
     yield f"{shown}." + (f" Not installed: {missing}." if missing else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from benchmarks.__main__ import main
 from benchmarks.acceptance import claims
 from benchmarks.architectures import ARCHITECTURES, initial_weights
 from benchmarks.flops import row_flops
+from benchmarks.load import Load
+from benchmarks.measure import Effort, rounds
 from benchmarks.peers.channels_last import weights_first, weights_last
 from benchmarks.plot import plot
 from benchmarks.reference import convolve, convolve_backward, reference
@@ -263,6 +266,59 @@ def test_the_plot_is_a_picture(tmp_path: Path) -> None:
     assert plot(canned(LENET_ROW), tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
     assert not plot(canned(), tmp_path / "empty.png")
+
+
+# ── Rounds ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Pretended:
+    """A member that answers bursts at once, or after a moment."""
+
+    def __init__(self, name: str, delay: float = 0.0) -> None:
+        self.name, self.delay, self.bursts = name, delay, 0
+
+    def ask(self, command: str, **_: Any) -> dict[str, Any]:
+        if command == "burst":
+            self.bursts += 1
+            time.sleep(self.delay)
+        return {"seconds": float(self.bursts), "fastest": 1.0, "repetitions": 3}
+
+    def cpu_seconds(self) -> float:
+        return 0.0
+
+
+def run_rounds(
+    monkeypatch: pytest.MonkeyPatch, crew: list[Any], loads: list[float]
+) -> tuple[dict[str, Any], list[float]]:
+    """Five rounds, beside others who use these shares of the machine, and then none."""
+    waiting = iter(loads)
+    monkeypatch.setattr(Load, "foreign", lambda _: next(waiting, 0.0))
+    peers: dict[str, Any] = {member.name: {} for member in crew}
+    return peers, rounds(crew, peers, Effort(rounds=5, seconds=0, patience=0))
+
+
+def test_disturbed_rounds_are_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    peers, loads = run_rounds(monkeypatch, [Pretended("a"), Pretended("b")], [0.5, 0.0, 0.9])
+    assert loads == [0.0] * 5
+    assert peers["a"]["seconds"] == peers["b"]["seconds"] == [2.0, 4.0, 5.0, 6.0, 7.0]
+
+
+def test_where_others_never_stop_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, loads = run_rounds(monkeypatch, [Pretended("a")], [0.5] * 99)
+    assert loads == [0.5] * 5
+    row = {**LENET_ROW, "foreign load": loads}
+    assert "| lenet batch 32 † |" in markdown(canned(row))
+
+
+def test_slow_peers_have_two_rounds_and_no_empty_round_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("benchmarks.measure.ENOUGH", 0.01)
+    slow, fast = Pretended("slow", 0.02), Pretended("fast")
+    peers, loads = run_rounds(monkeypatch, [slow, fast], [0.5])
+    assert (len(peers["slow"]["seconds"]), len(peers["fast"]["seconds"])) == (2, 5)
+    _, loads = run_rounds(monkeypatch, [slow], [0.0, 0.0, 0.5])
+    assert loads == [0.0, 0.0]
 
 
 # ── One real run ──────────────────────────────────────────────────────────────────────────────────
