@@ -25,7 +25,7 @@ from codegen.names import Names
 from codegen.notation import Tensor
 from codegen.program import Program
 from codegen.rewrite import PASSES, rewrite
-from codegen.schedule import Kernel, fuse, lay_out
+from codegen.schedule import Group, Kernel, fuse, group, lay_out
 
 Array = npt.NDArray[Any]
 
@@ -39,20 +39,22 @@ class Options:
 
     `off` names rewrites to leave out (see `codegen.rewrite.PASSES`); `fuse` and `views` switch
     the grouping of statements into kernels and the sharing of memory by reshapes, `layouts` the
-    cutting of indices into blocks. `exact` leaves out the rewrites after which rounding grows.
-    `machine` is what schedules are made for, this one unless given.
+    cutting of indices into blocks, `group` the running of kernels together. `exact` leaves out the
+    rewrites after which rounding grows. `machine` is what schedules are made for, this one unless
+    given.
     """
 
     off: frozenset[str] = frozenset()
     fuse: bool = True
     views: bool = True
     layouts: bool = True
+    group: bool = True
     exact: bool = False
     machine: Machine | None = None
 
     def __repr__(self) -> str:
         switches = f"off={sorted(self.off)}, fuse={self.fuse}, views={self.views}"
-        switches += f", layouts={self.layouts}, exact={self.exact}"
+        switches += f", layouts={self.layouts}, group={self.group}, exact={self.exact}"
         return f"Options({switches}, machine={self.machine})"
 
 
@@ -109,9 +111,16 @@ class Plan:
         return fuse(self.laid_out, self._views, enabled=self.options.fuse)
 
     @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The kernels that run together for one iteration of some loops after the other."""
+        program = self.laid_out
+        apart = {*self._views, *self._views.values(), *(new for _, new in program.updates)}
+        return group(self.kernels, program, self.machine, apart, enabled=self.options.group)
+
+    @cached_property
     def memory(self) -> MemoryPlan:
         """Where each tensor lives."""
-        return plan_memory(self.laid_out, self.kernels, self._views)
+        return plan_memory(self.laid_out, self.groups, self._views)
 
     @cached_property
     def _names(self) -> Names:
@@ -124,7 +133,7 @@ class Plan:
     @cached_property
     def nests(self) -> tuple[Lowered, ...]:
         """The loop nest of each kernel."""
-        parts = (lower(k, self._names, self.memory, self.machine) for k in self.kernels)
+        parts = (lower(g, self._names, self.memory, self.machine) for g in self.groups)
         return tuple(low for part in parts for low in part)
 
     @cached_property
@@ -149,7 +158,7 @@ class Plan:
             "statements": str(self.program),
             **{f"after {name}": str(program) for name, program in self.rewrites},
             **({} if self.laid_out == self.rewritten else {"layouts": str(self.laid_out)}),
-            "kernels": "\n\n".join(map(str, self.kernels)),
+            "kernels": "\n\n".join(map(str, self.groups)),
             "schedules": "\n".join(
                 f"{low.function.name}: {schedule}"
                 for low in self.nests
@@ -233,5 +242,7 @@ def load(
     )
 
 
-PLAIN = Options(frozenset(p.name for p in PASSES), fuse=False, views=False, layouts=False)
+PLAIN = Options(
+    frozenset(p.name for p in PASSES), fuse=False, views=False, layouts=False, group=False
+)
 """Everything optional switched off: one nest a statement, guards tested, scatters left alone."""

@@ -17,6 +17,7 @@ from codegen.notation import Access, Reduce, Statement, Tensor
 from codegen.program import Program
 from codegen.rewrite.maps import injective
 from codegen.schedule.fuse import Kernel
+from codegen.schedule.group import Group
 from codegen.sizes import evaluate
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
@@ -123,8 +124,11 @@ def _offset(tensor: Tensor, maps: Sequence[Any]) -> Any:
     return sympy.expand(offset)
 
 
-def plan(program: Program, kernels: Sequence[Kernel], views: Mapping[Tensor, Tensor]) -> MemoryPlan:
-    """Give the memory plan of a program whose kernels run in this order."""
+def plan(program: Program, groups: Sequence[Group], views: Mapping[Tensor, Tensor]) -> MemoryPlan:
+    """Give the memory plan of a program whose groups of kernels run in this order."""
+    kernels = [kernel for group in groups for kernel in group.kernels]
+    turn = [at for at, group in enumerate(groups) for _ in group.kernels]
+    local = {t for group in groups for t in group.local}
     base: dict[Tensor, Tensor] = dict(views)
 
     def home(tensor: Tensor) -> Tensor:
@@ -142,7 +146,7 @@ def plan(program: Program, kernels: Sequence[Kernel], views: Mapping[Tensor, Ten
     given = {*program.inputs, *program.parameters, *program.outputs}
     born: dict[Tensor, int] = {}
     dies: dict[Tensor, int] = {}
-    for at, kernel in enumerate(kernels):
+    for at, kernel in zip(turn, kernels, strict=True):
         for tensor in kernel.made:
             born.setdefault(home(tensor), at)
         for tensor in kernel.reads:
@@ -152,7 +156,7 @@ def plan(program: Program, kernels: Sequence[Kernel], views: Mapping[Tensor, Ten
     read = {home(a.tensor) for k in kernels for stage in k.stages for a in stage.reads}
     for tensor in born.keys() - read:  # what nobody reads is written all the same
         dies.setdefault(tensor, born[tensor])
-    arrays = [t for t in born if t not in given and dies.get(t, -1) >= 0]
+    arrays = [t for t in born if t not in given | local and dies.get(t, -1) >= 0]
     stored = frozenset(
         t for k in kernels for t in k.made if home(t) in given or dies.get(home(t), -1) >= 0
     )

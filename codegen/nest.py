@@ -139,7 +139,7 @@ class Function:
     """One nest: its name, what it says of itself, sizes and arrays it takes, what it does.
 
     Where there are tasks, it is also told which of them to do, `first` up to `last`; from `least`
-    tasks on it pays to share them.
+    tasks on it pays to share them. `local` arrays are its own.
     """
 
     name: str
@@ -149,6 +149,7 @@ class Function:
     body: tuple[Node, ...]
     tasks: Expression | None = None
     least: int = 0
+    local: tuple[Array, ...] = ()
 
     def __str__(self) -> str:
         given = [*self.sizes, *(a.name for a in self.arrays)]

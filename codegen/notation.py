@@ -323,7 +323,8 @@ class Statement:
     """`target[maps] op body` for every point of the box, where the guards hold.
 
     `box` gives each index its size, parallel indices (those of the left side) first. A reduction
-    runs over the others in row order.
+    runs over the others in row order. `granted` are conditions that hold for reasons that the
+    statement itself does not show.
     """
 
     target: Tensor
@@ -333,6 +334,7 @@ class Statement:
     box: Box
     bindings: tuple[Binding, ...] = ()
     extra: tuple[Guard, ...] = ()
+    granted: tuple[Guard, ...] = ()
 
     def __post_init__(self) -> None:
         """Reject what has no meaning."""
@@ -431,7 +433,7 @@ class Statement:
             for expr, size in zip(maps, tensor.shape, strict=True):
                 if not inside(expr, size, self.sizes):
                     found.append(Guard(expr, size))
-        return tuple(dict.fromkeys(found))
+        return tuple(g for g in dict.fromkeys(found) if g not in self.granted)
 
     def substitute(self, tensors: Mapping[Any, Any]) -> Statement:
         """Give the statement with tensors (or indices) replaced, both sides."""
@@ -453,6 +455,7 @@ class Statement:
                 for b in self.bindings
             ),
             extra=tuple(Guard(swap(g.expr), g.size) for g in self.extra),
+            granted=tuple(Guard(swap(g.expr), g.size) for g in self.granted),
         )
 
     def __str__(self) -> str:

@@ -56,7 +56,7 @@ class Printer:
     """Prints one function; knows the shapes of its arrays."""
 
     def __init__(self, function: Function) -> None:
-        self.arrays = {a.name: a for a in function.arrays}
+        self.arrays = {a.name: a for a in (*function.arrays, *function.local)}
 
     def expression(self, e: Expression) -> str:
         """Give an expression as C."""
@@ -244,6 +244,12 @@ def parameter_text(array: Array) -> str:
     return f"{const}{kind} *{restrict}{array.name}"
 
 
+def local_text(array: Array) -> str:
+    """Declare an array of a function's own: `float x[3][32] __attribute__((aligned(64)));`."""
+    sizes = "".join(f"[{spell(n)}]" for n in array.shape) or "[1]"
+    return f"{TYPES[array.dtype]} {array.name}{sizes} __attribute__((aligned(64)));"
+
+
 def signature(function: Function, ending: str, storage: str = "") -> list[str]:
     """Give the head of a function as lines that end in ` {` or `;`."""
     sizes = [f"int64_t {d}" for d in function.sizes]
@@ -261,6 +267,7 @@ def function_text(function: Function, storage: str = "static ") -> str:
     printer = Printer(function)
     doc = [commented(line) for line in function.doc]
     lines = ["/*", *(f" * {line}" for line in doc), " */", *signature(function, " {", storage)]
+    lines += [f"    {local_text(array)}" for array in function.local]
     for node in function.body:
         lines += printer.lines(node, 1)
     lines.append("}")

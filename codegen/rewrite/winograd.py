@@ -258,7 +258,8 @@ class _Work:
 
     def tiled(self, s: Statement, slides: tuple[Slide, ...]) -> list[Statement]:
         """Give the statements that do one in tiles, one dimension after the other."""
-        opening: list[Statement] = []
+        filters: list[Statement] = []
+        inputs: list[Statement] = []
         closing: list[Statement] = []
         for number, slide in enumerate(slides):
             x, w = _operands(s, (slide,))
@@ -276,20 +277,20 @@ class _Work:
             place = slide.step * t + a + first
             # What lies beyond the edges along the other axes is filled in once, here.
             later = {k: (low, n) for k, low, n in (_window(x, s, o) for o in slides[number + 1 :])}
-            opening.append(self.transformed(x, axis, place, B_, (e, a), t, count, tile, later))
+            inputs.append(self.transformed(x, axis, place, B_, (e, a), t, count, tile, later))
             moved = (m - later[k][0] if k in later else m for k, m in enumerate(x.maps))
-            xt = opening[-1].target[(e, *(t if k == axis else m for k, m in enumerate(moved)))]
+            xt = inputs[-1].target[(e, *(t if k == axis else m for k, m in enumerate(moved)))]
 
             axis = list(w.maps).index(slide.filter)
             f = slide.filter
             if long_filter:
                 place = slide.step * t + f
-                opening.append(self.transformed(w, axis, place, G_, (e, f), t, count, taps))
+                filters.append(self.transformed(w, axis, place, G_, (e, f), t, count, taps))
                 kept = tuple(t if k == axis else m for k, m in enumerate(w.maps))
             else:
-                opening.append(self.transformed(w, axis, f, G_, (e, f), None, 0, taps))
+                filters.append(self.transformed(w, axis, f, G_, (e, f), None, 0, taps))
                 kept = tuple(m for k, m in enumerate(w.maps) if k != axis)
-            wt = opening[-1].target[(e, *kept)]
+            wt = filters[-1].target[(e, *kept)]
 
             axis = list(s.maps).index(slide.out)
             o = slide.out
@@ -307,7 +308,7 @@ class _Work:
             closing.insert(0, state(y, "+=", A_[e, o] * yt, rest | {o: outputs, e: tile}))
             box = {i: n for i, n in s.sizes.items() if i not in (slide.out, slide.filter)}
             s = state(yt, "+=", wt * xt, box | {e: tile, t: count})
-        return [*opening, s, *closing]
+        return [*filters, *inputs, s, *closing]
 
     def transformed(
         self, read: Access, axis: int, place: Any, table: Tensor, by: tuple[Index, Index],

@@ -2,7 +2,18 @@
 
 from codegen.schedule.collapse import collapse
 from codegen.schedule.fuse import Kernel, Stage, fuse
+from codegen.schedule.group import Group, group
 from codegen.schedule.layout import lay_out
 from codegen.schedule.order import Schedule, choose_schedule
 
-__all__ = ["Kernel", "Schedule", "Stage", "choose_schedule", "collapse", "fuse", "lay_out"]
+__all__ = [
+    "Group",
+    "Kernel",
+    "Schedule",
+    "Stage",
+    "choose_schedule",
+    "collapse",
+    "fuse",
+    "group",
+    "lay_out",
+]

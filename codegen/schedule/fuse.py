@@ -85,7 +85,10 @@ class Kernel:
 
 
 def covers_by_points(statement: Statement) -> bool:
-    """Whether a statement writes every element once a point, guards of its reads aside."""
+    """Whether a statement writes every element once a point, guards of its reads aside.
+
+    Along an axis where its place is granted, it need only write different elements.
+    """
     if statement.bindings:
         return False
     sizes = statement.sizes
@@ -94,20 +97,25 @@ def covers_by_points(statement: Statement) -> bool:
         if m == 0 and n == 1:
             continue
         constant, steps = split(m)
+        if Guard(m, n) in statement.granted and not constant.is_Integer:
+            if seen & set(steps) or not _counts(steps, sizes, None):
+                return False
+            seen |= set(steps)
+            continue
         if constant != 0 or seen & set(steps) or not _counts(steps, sizes, n):
             return False
         seen |= set(steps)
     return True
 
 
-def _counts(steps: Mapping[Index, Any], sizes: Mapping[Index, Size], n: Size) -> bool:
-    """Whether the indices are the digits of a number that counts from zero up to n."""
+def _counts(steps: Mapping[Index, Any], sizes: Mapping[Index, Size], n: Size | None) -> bool:
+    """Whether the indices are the digits of a number that counts from zero up to n, if given."""
     reach: Any = 1
     for i, step in sorted(steps.items(), key=lambda item: str(item[1]).rjust(20)):
         if step != reach:
             return False
         reach = reach * sizes[i]
-    return bool(reach == n)
+    return n is None or bool(reach == n)
 
 
 def fuse(

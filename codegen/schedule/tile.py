@@ -66,6 +66,7 @@ class Tile:
     reduced: tuple[Index, ...]
     cycles: float
     bytes: float = 0.0
+    work: float = 0.0  # cycles if memory took no time
 
     @property
     def outer(self) -> tuple[Index, ...]:
@@ -105,6 +106,7 @@ def tile_of(statement: Statement, machine: Machine, lane: Index | None = None) -
         tuple(letters[i] for i in found.reduced),
         found.cycles,
         found.bytes,
+        found.work,
     )
     written = {Guard(m, n) for m, n in zip(statement.maps, statement.target.shape, strict=True)}
     bounded = set(tile.reduced)
@@ -125,6 +127,7 @@ class Candidate:
     reduced: tuple[int, ...]
     cycles: float
     bytes: float = 0.0
+    work: float = 0.0
 
 
 @lru_cache(maxsize=4096)
@@ -172,7 +175,7 @@ def _placed(nest: Contraction, machine: Machine, tile: Candidate) -> Candidate:
     near = fetched(nest, [*(by_index[i] for i in order), *lane], inside, machine.l1)
     memory = max(far / FAR, near / NEAR)
     cycles = max(tile.cycles, memory) + 0.1 * min(tile.cycles, memory)
-    return replace(tile, order=order, cycles=cycles, bytes=far)
+    return replace(tile, order=order, cycles=cycles, bytes=far, work=tile.cycles)
 
 
 def _candidates(
@@ -219,7 +222,7 @@ def _tiles(
     aside = nest.target.strides.get(lane) == 1
     others = math.prod(sizes[i] for i in nest.parallel if i != lane)
     tiles = others * (once / at_once if parallel else 1.0)
-    close = copies * (CLOSE if not parallel else 1.0 if aside else 0.6 * width)
+    swept = {i for i in nest.parallel if nest.target.strides.get(i) == 1}
     rest = [
         (o.strides, copies if v else 1, w)
         for o, v, w in zip(nest.operands, across, weights, strict=True)
@@ -238,7 +241,10 @@ def _tiles(
             continue
         multiply = max(count * at_once, BUSY)
         step = max(multiply, load) + 0.15 * min(multiply, load)
-        one = depth * step + entries + count * close
+        # Elements that leave a vector one by one had better find their neighbours in a row.
+        apart = 0.6 if any(i in swept for i, _ in blocks) else 1.5
+        close = CLOSE if not parallel else 1.0 if aside else apart * width
+        one = depth * step + entries + count * copies * close
         yield tiles / count * one * (1 + 0.03 * tails), (lane, lanes, width, blocks)
 
 

@@ -84,5 +84,5 @@ def _footprint(operand: Operand, extents: Mapping[int, int], size: int) -> float
             reach += abs(c) * (extent - 1)
             points *= extent
         extent = min(reach, points)
-        total *= max(extent, LINE // size) if axis.step == 1 else extent
+        total *= max(extent, LINE // size) if axis.step == 1 and axis.moves else extent
     return total

@@ -49,7 +49,7 @@ def apply(op: str, *args: Expression, dtype: str = "float32") -> Expression:
         ),
         (apply("and", apply("or", a, b, dtype="bool"), c, dtype="bool"), "(a || b) && c"),
         (apply("not", apply("<", a, b, dtype="bool"), dtype="bool"), "!(a < b)"),
-        (apply("exp", apply("-", a, b)), "expf(a - b)"),
+        (apply("exp", apply("-", a, b)), "exp_f32(a - b)"),
         (apply("exp", a, dtype="float64"), "exp(a)"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

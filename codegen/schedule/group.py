@@ -1,0 +1,334 @@
+"""Run kernels together, for one stretch of an axis after the other: what they pass stays near.
+
+Before: for n: x_padded[n,…] = x[n,…]        After: for n: x_padded[…] = x[n,…]
+        for n: y[n,…] += w[…]·x_padded[n,…]                y[n,…] += w[…]·x_padded[…]
+
+What only the kernels of a group see is no array of the program any more, but a small one of its
+own in each iteration.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from codegen.affine import Dim, Index, Size
+from codegen.machine import Machine
+from codegen.notation import Access, Guard, Statement, Tensor, accesses, inside
+from codegen.program import Program
+from codegen.rewrite.gather import expanded
+from codegen.schedule.contraction import TYPICAL
+from codegen.schedule.fuse import Kernel, Stage
+from codegen.schedule.tile import tile_of
+
+BYTES = {"float32": 4, "float64": 8, "int32": 4, "bool": 1}
+MOST = 512 << 10  # bytes that the small arrays of one iteration may take on a thread's stack
+FEWEST = 16  # iterations that keep several threads busy
+SLOWER = 1.1  # times as long that the work itself may take
+LEAST = 256 << 10  # bytes that pass between kernels: less stays in the cache in any case
+
+Letters = tuple[Index, ...]  # one for each statement of a kernel
+
+
+@dataclass(frozen=True)
+class Group:
+    """Kernels that run one after the other, or, with `outer` loops, for each iteration of these.
+
+    `local` says of tensors that live in one iteration which axes the loops have taken.
+    """
+
+    kernels: tuple[Kernel, ...]
+    outer: tuple[tuple[Dim, Size], ...] = ()
+    letters: tuple[tuple[Letters, ...], ...] = ()
+    local: Mapping[Tensor, tuple[int, ...]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        text = "\n\n".join(map(str, self.kernels))
+        if not self.outer:
+            return text
+        loops = ", ".join(f"{d} < {n}" for d, n in self.outer)
+        return f"together for {loops}:\n{text}"
+
+    @property
+    def inner(self) -> tuple[Kernel, ...]:
+        """The kernels as they are within one iteration."""
+        if not self.outer:
+            return self.kernels
+        return tuple(
+            _inner(kernel, self, letters)
+            for kernel, letters in zip(self.kernels, self.letters, strict=True)
+        )
+
+
+@dataclass
+class _Open:
+    """A group that is being put together: for each dimension, the letters of every kernel."""
+
+    kernels: list[Kernel]
+    dimensions: list[list[Letters]]
+
+
+def group(
+    kernels: Sequence[Kernel],
+    program: Program,
+    machine: Machine,
+    apart: Collection[Tensor],
+    *,
+    enabled: bool = True,
+) -> tuple[Group, ...]:
+    """Give the kernels in groups, in the same order.
+
+    Tensors in `apart` have memory of their own or show that of others, and stay outside.
+    """
+    if not enabled:
+        return tuple(Group((k,)) for k in kernels)
+    found: list[Group] = []
+    current: _Open | None = None
+    for kernel in kernels:
+        joined = current and _joined(current, kernel)
+        if joined and _closed(joined, program, machine, apart):
+            current = joined
+            continue
+        if current:
+            found += _finished(current, program, machine, apart)
+        current = _Open([kernel], [])
+    if current:
+        found += _finished(current, program, machine, apart)
+    return tuple(found)
+
+
+def _finished(
+    current: _Open, program: Program, machine: Machine, apart: Collection[Tensor]
+) -> tuple[Group, ...]:
+    made = _closed(current, program, machine, apart) if len(current.kernels) > 1 else None
+    return (made,) if made else tuple(Group((k,)) for k in current.kernels)
+
+
+def _joined(current: _Open, kernel: Kernel) -> _Open | None:
+    """Give the group with one more kernel, over the dimensions that are still shared."""
+    flows = [t for t in kernel.reads if any(t in k.made for k in current.kernels)]
+    if not flows:
+        return None
+    if current.dimensions:
+        dimensions = []
+        for known in current.dimensions:
+            more = {_continued(current.kernels, known, t, kernel) for t in flows}
+            if len(more) == 1 and (only := more.pop()):
+                dimensions.append([*known, only])
+    else:
+        (first,) = current.kernels
+        dimensions = []
+        for letters in _dimensions(first, flows[0]):
+            more = {_continued([first], [letters], t, kernel) for t in flows}
+            if len(more) == 1 and (only := more.pop()):
+                dimensions.append([letters, only])
+    if not dimensions:
+        return None
+    return _Open([*current.kernels, kernel], dimensions)
+
+
+def _dimensions(kernel: Kernel, tensor: Tensor) -> list[Letters]:
+    """The axes of a tensor along which the kernel that makes it can be cut into iterations."""
+    stage = next(s for s in kernel.stages if s.tensor == tensor)
+    found = []
+    for axis in range(tensor.rank):
+        if kernel.stages[0].whole:
+            m = stage.statements[0].maps[axis]
+            letters = (m,) * len(kernel.statements)
+        else:
+            letters = tuple(s.maps[axis] for s in kernel.statements)
+        if all(map(_runs, kernel.statements, letters)):
+            size = {s.sizes[i] for s, i in zip(kernel.statements, letters, strict=True)}
+            if size == {tensor.shape[axis]}:
+                found.append(letters)
+    return found
+
+
+def _runs(s: Statement, letter: Any) -> bool:
+    """Whether an index runs freely over independent points of a statement."""
+    return letter in s.parallel and not s.bindings
+
+
+def _continued(
+    kernels: Sequence[Kernel], letters: Sequence[Letters], tensor: Tensor, reader: Kernel
+) -> Letters | None:
+    """The letters with which a kernel reads a tensor along the axis that a dimension runs."""
+    at = next(k for k, kernel in enumerate(kernels) if tensor in kernel.made)
+    axis = _axis(kernels[at], letters[at], tensor)
+    if axis is None:
+        return None
+    read = [{a.maps[axis] for a in s.reads if a.tensor == tensor} for s in reader.statements]
+    if any(len(found) > 1 for found in read):
+        return None
+    known = [next(iter(found), None) for found in read]
+    s, letter = next((s, i) for s, i in zip(reader.statements, known, strict=True) if i is not None)
+    if reader.stages[0].whole:
+        found: tuple[Any, ...] = (letter,) * len(known)
+    else:
+        if letter not in s.maps:
+            return None
+        there = list(s.maps).index(letter)
+        found = tuple(o.maps[there] for o in reader.statements)
+    if any(i not in (None, f) for i, f in zip(known, found, strict=True)):
+        return None
+    sizes = {s.sizes.get(i) for s, i in zip(reader.statements, found, strict=True)}
+    runs = all(map(_runs, reader.statements, found))
+    return found if runs and sizes == {tensor.shape[axis]} else None
+
+
+def _axis(kernel: Kernel, letters: Letters, tensor: Tensor) -> int | None:
+    """The axis of a tensor along which a dimension of its kernel runs, and nothing else does."""
+    found = set()
+    for s, i in zip(kernel.statements, letters, strict=True):
+        if s.target == tensor:
+            moved = [axis for axis, m in enumerate(s.maps) if i in m.free_symbols]
+            found.add(moved[0] if len(moved) == 1 and s.maps[moved[0]] == i else None)
+    return found.pop() if len(found) == 1 else None
+
+
+def _closed(
+    current: _Open, program: Program, machine: Machine, apart: Collection[Tensor]
+) -> Group | None:
+    """Give the group over as few dimensions as keep its small arrays small; None if none pays."""
+    own = set(current.kernels)
+    outside = {*apart, *program.outputs, *program.inputs, *program.parameters}
+    made = [t for k in current.kernels for t in k.made]
+    if any(t in outside for k in current.kernels[:-1] for t in k.made):
+        return None
+    users = {t: {s.target for s in program.readers.get(t, ())} for t in made}
+    inside_ = {t for k in own for t in k.made}
+    local = [t for t in made if t not in outside and users[t] and users[t] <= inside_]
+    passed = [t for t in local if any(t in k.reads for k in current.kernels)]
+    if not passed or sum(map(_bytes, passed)) < LEAST:
+        return None
+    if any(not k.stages[0].whole and k.made[0] not in passed for k in own):
+        return None  # it would have to fill a part of an array that others see
+    for count in range(1, len(current.dimensions) + 1):
+        chosen = current.dimensions[:count]
+        axes = {t: _axes(current.kernels, chosen, t) for t in passed}
+        if any(None in found for found in axes.values()):
+            return None
+        sizes = [s for s in _sizes(current.kernels, chosen)]
+        iterations = math.prod(map(_length, sizes))
+        small = sum(_small(t, found) for t, found in axes.items())
+        if small > MOST or iterations < FEWEST:
+            continue
+        outer = tuple(
+            (Dim(f"this {letters[0][0].name}"), size)
+            for letters, size in zip(chosen, sizes, strict=True)
+        )
+        made_ = Group(
+            tuple(current.kernels),
+            outer,
+            tuple(tuple(d[k] for d in chosen) for k in range(len(current.kernels))),
+            {t: tuple(a for a in found if a is not None) for t, found in axes.items()},
+        )
+        if _pays(made_, passed, machine):
+            return made_
+    return None
+
+
+def _axes(
+    kernels: Sequence[Kernel], dimensions: Sequence[list[Letters]], tensor: Tensor
+) -> tuple[int | None, ...]:
+    at = next(k for k, kernel in enumerate(kernels) if tensor in kernel.made)
+    return tuple(_axis(kernels[at], letters[at], tensor) for letters in dimensions)
+
+
+def _sizes(kernels: Sequence[Kernel], dimensions: Sequence[list[Letters]]) -> list[Size]:
+    s = kernels[0].statements[0]
+    return [s.sizes[letters[0][0]] for letters in dimensions]
+
+
+def _small(tensor: Tensor, axes: Collection[int | None]) -> float:
+    """The bytes of a tensor in one iteration; infinite where they are not known."""
+    rest = [n for a, n in enumerate(tensor.shape) if a not in axes]
+    if not all(isinstance(n, int) and n > 0 for n in rest):
+        return math.inf
+    return BYTES[tensor.dtype] * math.prod(rest)
+
+
+def _pays(group: Group, passed: Sequence[Tensor], machine: Machine) -> bool:
+    """Whether the kernels are about as quick in pieces, and pass more than they read again."""
+    trips = [_length(n) for _, n in group.outer]
+    made = {t for k in group.kernels for t in k.made}
+    again = 0.0
+    for kernel, letters in zip(group.kernels, group.letters, strict=True):
+        for at, s in enumerate(kernel.statements):
+            for a in s.reads:
+                used = {i for m in a.maps for i in m.free_symbols}
+                still = math.prod(
+                    n for n, d in zip(trips, letters, strict=True) if d[at] not in used
+                )
+                piece = _bytes(a.tensor) / math.prod(trips) * still
+                if a.tensor not in made and piece > machine.l2 / 2:
+                    again += _bytes(a.tensor) * (still - 1)
+    if again > sum(map(_bytes, passed)):
+        return False
+    whole = sum(_work(s, machine) for k in group.kernels for s in k.statements)
+    inner = sum(_work(s, machine) for k in group.inner for s in k.statements)
+    return inner * math.prod(trips) <= SLOWER * whole
+
+
+def _work(s: Statement, machine: Machine) -> float:
+    tile = tile_of(s, machine)
+    if tile:
+        return tile.work
+    return math.prod(map(_length, s.sizes.values()))
+
+
+def _bytes(tensor: Tensor) -> float:
+    return BYTES[tensor.dtype] * math.prod(map(_length, tensor.shape))
+
+
+def _length(size: Size) -> float:
+    return size if isinstance(size, int) else TYPICAL
+
+
+# -- one iteration ----------------------------------------------------------------------------
+
+
+def _inner(kernel: Kernel, group: Group, letters: tuple[Letters, ...]) -> Kernel:
+    """Give a kernel as it is within one iteration: the loops' indices are sizes to it."""
+    found = iter(range(len(kernel.statements)))
+    stages = []
+    for stage in kernel.stages:
+        own = tuple(
+            _within(s, group, tuple(d[n] for d in letters))
+            for s, n in zip(stage.statements, found, strict=False)
+        )
+        stages.append(Stage(own[0].target, own))
+    return Kernel(tuple(stages))
+
+
+def _within(s: Statement, group: Group, letters: tuple[Index, ...]) -> Statement:
+    rules: dict[Any, Any] = {i: d for i, (d, _) in zip(letters, group.outer, strict=True)}
+    granted = []
+
+    def placed(tensor: Tensor, maps: tuple[Any, ...]) -> Access:
+        axes = group.local.get(tensor, ())
+        rest = [k for k in range(tensor.rank) if k not in axes]
+        small = Tensor(tensor.name, tuple(tensor.shape[k] for k in rest), tensor.dtype)
+        there = small[tuple(maps[k].xreplace(rules) for k in rest)]
+        for k, m in zip(rest, there.maps, strict=True):
+            if inside(maps[k], tensor.shape[k], s.sizes):
+                granted.append(Guard(m, tensor.shape[k]))
+        return there
+
+    left = placed(s.target, s.maps)
+    swaps = {a: placed(a.tensor, a.maps) for a in accesses(s.body)}
+    return replace(
+        s,
+        target=left.tensor,
+        maps=left.maps,
+        body=expanded(s.body.xreplace(swaps | rules)),
+        box=tuple((i, n) for i, n in s.box if i not in rules),
+        extra=tuple(
+            Guard(g.expr.xreplace(rules), g.size)
+            for g in s.extra
+            if not inside(g.expr, g.size, s.sizes)
+        ),
+        granted=tuple(granted),
+    )
