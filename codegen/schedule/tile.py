@@ -28,7 +28,7 @@ BUSY = 4.0  # cycles until a result can be added to: a step takes no less
 ROWS = 16  # the longest block of rows: compilers unroll such loops completely
 ENTRY = 5.0  # cycles to enter the innermost loop once more
 PROMISING = 5  # tiles whose use of memory is looked at
-NEAR = 40.0  # bytes that come from the second cache in one cycle
+NEAR = 32.0  # bytes that come from the second cache in one cycle; half as many in mere streams
 FAR = 10.0  # bytes that come from beyond it
 CLOSE = 14.0  # cycles to add up the lanes of one vector
 
@@ -173,7 +173,7 @@ def _placed(nest: Contraction, machine: Machine, tile: Candidate) -> Candidate:
     order, far = best_order(nest, loops, lane, inside, machine.l2)
     by_index = {loop.index: loop for loop in loops}
     near = fetched(nest, [*(by_index[i] for i in order), *lane], inside, machine.l1)
-    memory = max(far / FAR, near / NEAR)
+    memory = max(far / FAR, near / (NEAR if lane else NEAR / 2))
     cycles = max(tile.cycles, memory) + 0.1 * min(tile.cycles, memory)
     return replace(tile, order=order, cycles=cycles, bytes=far, work=tile.cycles)
 

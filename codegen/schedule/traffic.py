@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from codegen.schedule.contraction import Contraction, Operand
 
-FILLED = 0.7  # the part of a cache that one operand after the other can count on
+FILLED = 0.8  # the part of a cache that one operand after the other can count on
 LINE = 64  # bytes that come together
 ORDERED = 3  # loops whose order is tried; the shortest others stay inside
 
