@@ -6,7 +6,7 @@ program → rewrite → kernels → memory plan → loop nests → C → library
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -173,6 +173,34 @@ class Plan:
 def make_plan(program: Program, options: Options | None = None, entry: str = "run") -> Plan:
     """Give the plan of a program; no compiler is needed to look at its stages."""
     return Plan(program, options or Options(), entry)
+
+
+def freeze(made: Plan) -> tuple[Plan, Plan]:
+    """Give the plan of all that follows from the parameters alone, and that of the rest.
+
+    The first runs once; its outputs are parameters of the second. What is packed or transformed
+    for the second is so only once, as long as the parameters keep their values.
+    """
+    program = lay_out(made.rewritten, made.machine, set(made.program.parameters))
+    fixed = set(program.parameters) - {old for old, _ in program.updates}
+    wanted = {*program.outputs, *(new for _, new in program.updates)}
+    known: set[Tensor] = set()
+    for tensor, statements in program.definitions.items():
+        reads = {a.tensor for s in statements for a in s.reads}
+        if reads <= fixed | known and tensor not in wanted:
+            known.add(tensor)
+    before = [s for s in program.statements if s.target in known]
+    after = [s for s in program.statements if s.target not in known]
+    read = {a.tensor for s in after for a in s.reads}
+    passed = tuple(t for t in program.definitions if t in known and t in read)
+    first = Program(program.parameters, passed, tuple(before), name=f"{program.name}_once")
+    second = replace(
+        program,
+        statements=tuple(after),
+        parameters=(*(t for t in program.parameters if t in read or t not in fixed), *passed),
+    )
+    settled = replace(made.options, off=frozenset(p.name for p in PASSES), layouts=False)
+    return Plan(first, settled, f"{made.entry}_once"), Plan(second, settled, made.entry)
 
 
 def _letters(kernels: Sequence[Kernel]) -> tuple[Index, ...]:

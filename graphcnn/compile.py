@@ -7,6 +7,7 @@ import os
 import threading
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from codegen.affine import Size
 from codegen.build import find_toolchain
 from codegen.compile import Executable, Options, Plan, aligned_bytes, load, make_plan
+from codegen.compile import freeze as freeze_plan
 from codegen.interpret import interpret
 from codegen.sizes import SizeError, bind_dims, evaluate
 from graphcnn.arguments import as_array, misfit, require_classes, require_sizes, shown, wrong_names
@@ -51,6 +53,8 @@ def compile(
     name: str = "step",
     backend: str | None = None,
     threads: int | None = None,
+    exact: bool = False,
+    freeze: bool = False,
     options: Options | None = None,
 ) -> Step:
     """Give a function of the graph's inputs that computes the outputs and applies the updates.
@@ -62,7 +66,11 @@ def compile(
     `backend` is "c", "numpy", or None: C where a compiler is found, else NumPy with a notice (the
     environment variable GRAPHCNN_BACKEND decides for all). `threads` share the work of the C, by
     default as many as GRAPHCNN_NUM_THREADS or OMP_NUM_THREADS say, else one for each core; results
-    have the same bits for any number. `options` switch optimisations off.
+    have the same bits for any number. `exact` leaves out what is quicker but rounds more coarsely
+    (Winograd's algorithms for convolutions: about ten times the rounding of a plain sum).
+    `freeze` takes the parameters as they are now for good: what follows from them alone, such as
+    weights in the order that the C reads them in, is worked out once and not in each call.
+    `options` switch optimisations off one by one.
 
     Raises `GraphError` where the graph has no meaning, `CompilerNotFound` where backend is "c"
     and the machine has no compiler.
@@ -82,12 +90,37 @@ def compile(
         changes = _changes(updates)
         if not nodes and not changes:
             raise GraphError("there is nothing to compute", fix="compile(loss)")
+        if freeze and changes:
+            raise GraphError(
+                "freeze=True with updates",
+                rule="a frozen parameter keeps its value",
+                fix="compile the training step without freeze, and another one for inference",
+            )
         lowered = to_program(nodes, changes, name)
         choices = _choices(lowered)
     except GraphError as error:
         raise error if error.who else error.at(f"compile {name!r}", origin) from None
-    made = make_plan(lowered.program, options)
-    return Step(lowered, made, outputs, nodes, choices, _executable(chosen, made, threads))
+    settings = replace(options or Options(), exact=exact or (options or Options()).exact)
+    made = make_plan(lowered.program, settings)
+    prepared: dict[str, Array] = {}
+    if freeze:
+        once, made = freeze_plan(made)
+        prepared = _prepared(once, lowered, chosen)
+    executable = _executable(chosen, made, threads)
+    return Step(lowered, made, outputs, nodes, choices, executable, prepared)
+
+
+def _prepared(once: Plan, lowered: Lowered, backend: str) -> dict[str, Array]:
+    """Run what follows from the parameters alone; give its results by name."""
+    of = {t: n for n, t in lowered.tensors.items()}
+    given = {t.name: of[t].value for t in once.program.inputs}  # type: ignore[attr-defined]
+    executable = _executable(backend, once, None)
+    if executable is None:
+        values = interpret(once.program, given, {})
+        return {t.name: np.ascontiguousarray(values[t.name]) for t in once.program.outputs}
+    results = {t.name: np.empty(t.shape, np.dtype(t.dtype)) for t in once.program.outputs}
+    executable.run(given | results, {})
+    return results
 
 
 def _require_settings(name: Any, options: Any, threads: Any) -> None:
@@ -208,6 +241,7 @@ class Step:
         nodes: Sequence[Node],
         choices: Sequence[tuple[int, Size]],
         executable: Executable | None,
+        prepared: Mapping[str, Array],
     ) -> None:
         self.plan = made
         self.graph: Graph = lowered.graph
@@ -218,7 +252,10 @@ class Step:
         of = {t: n for n, t in lowered.tensors.items()}
         self._inputs = [(of[t], t, np.dtype(t.dtype)) for t in program.inputs]
         self._names = {n.name for n, _, _ in self._inputs}
-        self._held = {t.name: of[t].value for t in program.parameters}  # type: ignore[attr-defined]
+        self._held = dict(prepared)
+        for t in program.parameters:
+            if t.name not in prepared:
+                self._held[t.name] = of[t].value  # type: ignore[attr-defined]
         self._order = [program.outputs.index(lowered.results[n]) for n in nodes]
         self._choices = choices
         self._bound: dict[tuple[tuple[int, ...], ...], _Binding] = {}

@@ -4,7 +4,8 @@ Before: a[i] = x[i] + 1;  y[j,k] = a[j]·a[j]
 After:  y[j,k] = (x[j] + 1)²
 
 Only where no work is repeated: the value is used by one statement over no more points than it
-has, or it costs next to nothing (a number, a copy, a scalar).
+has, or it costs next to nothing (a number, a copy, a scalar). A value made of the result of a
+reduction is not put into the next one: it is computed while that result is still in a register.
 """
 
 from __future__ import annotations
@@ -39,9 +40,10 @@ def inline(program: Program) -> Program:
     kept = {*program.outputs, *(new for _, new in program.updates)}
     readers = {t: len(users) for t, users in program.readers.items()}
     ready: dict[Tensor, Statement] = {}
+    reduced = {s.target for s in program.statements if s.reduced}
     statements: list[Statement] = []
     for statement in program.statements:
-        current = _with_producers(statement, ready, readers)
+        current = _with_producers(statement, ready, readers, reduced)
         owned = program.definitions[statement.target]
         statements.append(current)
         if len(owned) == 1 and statement.target not in kept and _inlinable(current):
@@ -56,12 +58,18 @@ def _inlinable(statement: Statement) -> bool:
 
 
 def _with_producers(
-    statement: Statement, ready: dict[Tensor, Statement], readers: dict[Tensor, int]
+    statement: Statement,
+    ready: dict[Tensor, Statement],
+    readers: dict[Tensor, int],
+    reduced: set[Tensor],
 ) -> Statement:
     """Give the statement with every access worth it replaced by what defines it."""
     for access in accesses(statement.body):
         producer = ready.get(access.tensor)
         if producer is None or not _pays(producer, statement, access, readers):
+            continue
+        follows = any(a.tensor in reduced for a in accesses(producer.body))
+        if statement.reduced and follows and not _free(producer.body):
             continue
         if producer.body.has(sympy.Piecewise) and _decides(access, statement.body):
             continue  # SymPy would try to solve a choice inside a condition

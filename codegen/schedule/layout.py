@@ -12,7 +12,7 @@ products the cut is made that the cost model finds cheapest, copies counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -53,6 +53,7 @@ class Layout:
     program: Program
     places: Places
     barred: dict[int, set[Any]]
+    free: Collection[Tensor]
     blocked: dict[Tensor, Blocks] = field(default_factory=dict)
     plain: set[Tensor] = field(default_factory=set)
     cuts: dict[int, Cuts] = field(default_factory=dict)
@@ -60,12 +61,15 @@ class Layout:
     cycles: float = 0.0
 
 
-def lay_out(program: Program, machine: Machine) -> Program:
-    """Give the program with the layouts and cuts that the cost model likes best."""
+def lay_out(program: Program, machine: Machine, free: Collection[Tensor] = ()) -> Program:
+    """Give the program with the layouts and cuts that the cost model likes best.
+
+    Copies of the tensors in `free` cost nothing, because they are made once for many runs.
+    """
     if not any(contraction(s) for s in program.statements):
         return program
     copied, copies = _with_copies(program)
-    layout = min(_strategies(copied, machine), key=lambda found: found.cycles)
+    layout = min(_strategies(copied, machine, free), key=lambda found: found.cycles)
     return _without_copies(_applied(layout), copies)
 
 
@@ -105,7 +109,9 @@ def _without_copies(program: Program, copies: dict[Tensor, Tensor]) -> Program:
     return program.with_statements(s.substitute(copies) for s in kept)
 
 
-def _strategies(program: Program, machine: Machine) -> Iterator[Layout]:
+def _strategies(
+    program: Program, machine: Machine, free: Collection[Tensor] = ()
+) -> Iterator[Layout]:
     """Let vectors run along the axis that most tensors share, wherever it is; or never along it."""
     places: Places = {}
     for at, s in enumerate(program.statements):
@@ -116,10 +122,10 @@ def _strategies(program: Program, machine: Machine) -> Iterator[Layout]:
     for tensor, axis in shared:
         for at, maps in places[tensor]:
             barred.setdefault(at, set()).add(maps[axis])
-    yield _decided(Layout(program, places, barred), machine)
+    yield _decided(Layout(program, places, barred, free), machine)
     width = _block_width({t.shape[axis] for t, axis in shared}, machine)
     if width:
-        layout = Layout(program, places, {})
+        layout = Layout(program, places, {}, free)
         for tensor, axis in shared:
             blocks = Blocks(axis, width)
             if tensor.dtype == "float32" and _may_block(layout, tensor, blocks):
@@ -206,7 +212,7 @@ def _decide(layout: Layout, at: int, machine: Machine) -> float:
                 inner = _letters(statement, _cuts(trial, at))[lane][1]
                 made = tile_of(formed, machine, inner)
                 if made is not None:
-                    cycles = made.cycles + COPY * sum(map(_elements, copies))
+                    cycles = made.cycles + COPY * sum(_elements(c, layout.free) for c in copies)
                     if cycles < (best if chosen else min(WORTH * best, best - LEAST)):
                         best, chosen = cycles, trial
             width //= 2
@@ -459,5 +465,8 @@ def _box(
         yield from ((letters[i][1], cuts[i]) for i in group if i in cuts)
 
 
-def _elements(copy: Statement) -> int:
-    return math.prod(n if isinstance(n, int) else 64 for n in copy.target.shape)
+def _elements(copy: Statement, free: Collection[Tensor]) -> int:
+    """How many elements a copy has, if it is made in each run."""
+    if copy.body.tensor in free:
+        return 0
+    return math.prod(n if isinstance(n, int) else TYPICAL for n in copy.target.shape)

@@ -195,9 +195,9 @@ def test_drawn_layers_have_tiles_of_every_kind() -> None:
         for nest in executable.plan.nests:
             for tile in nest.schedules:
                 if isinstance(tile, Tile):
-                    inner = (s for k in nest.group.inner for s in k.statements)
-                        summed = any(tile.lane in s.reduced for s in inner)
-                    dtype = nest.kernel.statements[0].target.dtype
+                    inner = [s for k in nest.group.inner for s in k.statements]
+                    summed = any(tile.lane in s.reduced for s in inner)
+                    dtype = inner[0].target.dtype
                     rests = sum(len(segments) > 1 for _, segments in tile.rows)
                     found |= {(dtype, summed, "lanes", seg.block) for seg in tile.lanes}
                     found |= {("", summed, "vectors", tile.vectors), ("", summed, "rests", rests)}
