@@ -102,7 +102,7 @@ def compile(
         raise error if error.who else error.at(f"compile {name!r}", origin) from None
     settings = replace(options or Options(), exact=exact or (options or Options()).exact)
     made = make_plan(lowered.program, settings)
-    prepared: dict[str, Array] = {}
+    prepared: dict[str, Array] | None = None
     if freeze:
         once, made = freeze_plan(made)
         prepared = _prepared(once, lowered, chosen)
@@ -241,7 +241,7 @@ class Step:
         nodes: Sequence[Node],
         choices: Sequence[tuple[int, Size]],
         executable: Executable | None,
-        prepared: Mapping[str, Array],
+        prepared: Mapping[str, Array] | None,
     ) -> None:
         self.plan = made
         self.graph: Graph = lowered.graph
@@ -252,10 +252,12 @@ class Step:
         of = {t: n for n, t in lowered.tensors.items()}
         self._inputs = [(of[t], t, np.dtype(t.dtype)) for t in program.inputs]
         self._names = {n.name for n, _, _ in self._inputs}
-        self._held = dict(prepared)
+        frozen = prepared is not None
+        self._held = dict(prepared or {})
         for t in program.parameters:
-            if t.name not in prepared:
-                self._held[t.name] = of[t].value  # type: ignore[attr-defined]
+            if t.name not in self._held:
+                value = of[t].value  # type: ignore[attr-defined]
+                self._held[t.name] = value.copy() if frozen else value
         self._order = [program.outputs.index(lowered.results[n]) for n in nodes]
         self._choices = choices
         self._bound: dict[tuple[tuple[int, ...], ...], _Binding] = {}
