@@ -3,7 +3,6 @@
 # ruff: noqa: D102 (peer.py says what each method is for)
 from __future__ import annotations
 
-from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -15,14 +14,13 @@ from benchmarks.architectures import Architecture, Arrays
 from benchmarks.data import RESULTS
 from benchmarks.peers.peer import Case, Results
 from benchmarks.rows import Layer
-from codegen.compile import Options
 
 
 class Framework:
     """graphcnn. Its threads are set by GRAPHCNN_NUM_THREADS."""
 
     def __init__(self, threads: int, exact: bool = False) -> None:
-        self._options = _exact_options() if exact else None
+        self._exact = exact
 
     def layer(self, layer: Layer, direction: str, arrays: Arrays) -> Case:
         x = g.input("x", arrays["x"].shape)
@@ -47,7 +45,8 @@ class Framework:
             gradients = g.grad(y, wanted, seed=dy)
             nodes = {"y": y, **dict(zip(list(nodes)[1:], gradients, strict=True))}
         outputs = {name: nodes[name] for name in RESULTS[direction]}
-        step = self._compile(outputs, name="layer")
+        # As the inference engines do: the weights of a forward pass alone are constants.
+        step = self._compile(outputs, name="layer", freeze=not wanted)
         return Case(_call(step, arrays), dict)
 
     def training(
@@ -64,7 +63,7 @@ class Framework:
 
     def inference(self, architecture: Architecture, weights: Arrays, images: np.ndarray) -> Case:
         _, scores = networks.network(architecture, len(images))
-        step = self._compile(scores, name=f"{architecture.name}_scores")
+        step = self._compile(scores, name=f"{architecture.name}_scores", freeze=True)
         return Case(_call(step, {"image": images}), lambda value: {"scores": value})
 
     def product(self, x: np.ndarray, y: np.ndarray) -> Case:
@@ -75,16 +74,10 @@ class Framework:
         pass
 
     def _compile(self, outputs: Any, **settings: Any) -> g.Step:
-        return g.compile(outputs, options=self._options, **settings)
+        return g.compile(outputs, exact=self._exact, **settings)
 
 
 def _call(step: g.Step, arrays: Arrays) -> partial[Any]:
     """Give the call with those arrays that the step takes: not all of a layer's are needed."""
     taken = {node.name for node in step.graph.nodes if node.op == "input"}
     return partial(step, **{name: array for name, array in arrays.items() if name in taken})
-
-
-def _exact_options() -> Options:
-    if "exact" not in {field.name for field in fields(Options)}:
-        raise RuntimeError("codegen.compile.Options has no `exact`; run without --exact")
-    return Options(exact=True)

@@ -1,6 +1,5 @@
 """C text in, loaded library out: compiled only if no process has compiled it before."""
 
-import ctypes
 import os
 import re
 import shlex
@@ -142,8 +141,6 @@ def _load(job: _Job, cache: Cache) -> Library:
     built = found or _compile(job, key, cache)
     ffi = read_binding(built.binding)
     lib = ffi.dlopen(str(built.path))
-    # A second handle, never closed: at exit a daemon thread may still be inside.
-    ctypes.CDLL(str(built.path))
     library = Library(ffi, lib, built.path, cache.folder(key), compiled=found is None)
     return _loaded.setdefault((cache.root, key), library)
 
