@@ -281,17 +281,15 @@ def _rows(nest: Contraction, lane: int, most: int) -> tuple[tuple[Blocks, int, i
         for i in nest.parallel
         if i != lane and i in nest.fixed and nest.sizes[i] > 1
     ]
-    whole = min(most, math.prod(n for _, n in free))
     found = []
     for several in range(min(3, len(free)) + 1):
         for chosen in itertools.combinations(free, several):
             for blocks in _products(tuple(_blocks(n) for _, n in chosen), most):
-                count = math.prod(blocks)
-                if count * 2 >= whole:
-                    tails = sum(n % b > 0 for (_, n), b in zip(chosen, blocks, strict=True))
-                    rows = tuple(zip((i for i, _ in chosen), blocks, strict=True))
-                    found.append((rows, count, tails))
-    return tuple(found)
+                tails = sum(n % b > 0 for (_, n), b in zip(chosen, blocks, strict=True))
+                rows = tuple(zip((i for i, _ in chosen), blocks, strict=True))
+                found.append((rows, math.prod(blocks), tails))
+    largest = max(count for _, count, _ in found)  # far smaller ones never win
+    return tuple(row for row in found if row[1] * 3 >= largest)
 
 
 def _products(choices: tuple[tuple[int, ...], ...], most: int) -> Iterator[tuple[int, ...]]:
