@@ -155,6 +155,8 @@ def _slides(s: Statement) -> tuple[Slide, ...]:
                 continue
             (out,), (taps,) = parallel, summed
             slide = _slide(s, out, taps, int(moves[taps]) if moves[taps].is_Integer else 0)
+            if slide and not _whole(s, w, slide):
+                continue
             once = sum(out in e.free_symbols or taps in e.free_symbols for e in x.maps) == 1
             if slide and once and moves[out] == 1 and _apart(w, out, taps):
                 found.append(slide)
@@ -172,6 +174,13 @@ def _slide(s: Statement, out: Index, taps: Index, sign: int) -> Slide | None:
     if n in (3, 5) and r >= 4 and sign == 1:
         return Slide(out, taps, sign, taps, n)
     return None
+
+
+def _whole(s: Statement, w: Access, slide: Slide) -> bool:
+    """Whether the index that is cut runs to the end of its axis: the last tile may go beyond."""
+    tensor, maps = (s.target, s.maps) if slide.long == slide.out else (w.tensor, w.maps)
+    ends = [n for m, n in zip(maps, tensor.shape, strict=True) if m == slide.long]
+    return ends == [s.sizes[slide.long]]
 
 
 def _apart(w: Access, out: Index, taps: Index) -> bool:
@@ -318,7 +327,13 @@ class _Work:
 
         `windows` say where other axes start and how long they are, if not as they are stored.
         """
-        letters: list[Any] = [Index(f"a{k}") for k in range(read.tensor.rank)]
+        taken = {i.name for i in place.free_symbols} | {i.name for i in by}
+        letters: list[Any] = []
+        for k in range(read.tensor.rank):
+            name = f"a{k}"
+            while name in taken:
+                name += "_"
+            letters.append(Index(name))
         shape: list[Any] = [windows.get(k, (0, n))[1] for k, n in enumerate(read.tensor.shape)]
         ranges = dict(zip(letters, shape, strict=True))
         del ranges[letters[axis]]

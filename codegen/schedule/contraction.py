@@ -105,6 +105,7 @@ def _operand(tensor: Tensor, maps: Sequence[Any], place: Mapping[Index, int]) ->
 
 
 def _number(size: Size) -> int:
-    return (
-        size if isinstance(size, int) else int(size.subs({d: TYPICAL for d in size.free_symbols}))
-    )
+    """Give a size as a number; what is symbolic is never taken for 1, where steps would vanish."""
+    if isinstance(size, int):
+        return size
+    return max(TYPICAL, int(size.subs({d: TYPICAL for d in size.free_symbols})))

@@ -302,7 +302,15 @@ def _may_block(layout: Layout, tensor: Tensor, blocks: Blocks) -> bool:
             return False
         if _cuts(layout, at).get(index, blocks.width) != blocks.width:
             return False
+        if _overflows(s, index, blocks.width):
+            return False
     return True
+
+
+def _overflows(s: Statement, index: Index, width: int) -> bool:
+    """Whether the last block would reach beyond an index that is a digit, into its neighbour."""
+    others = (m for _, maps in _sites(s) for m in maps if m != index)
+    return bool(s.sizes[index] % width) and any(index in m.free_symbols for m in others)
 
 
 def _sites(s: Statement) -> list[Site]:
@@ -342,7 +350,9 @@ def _followed(layout: Layout, writer: Statement, cuts: Cuts) -> bool:
             continue
         for m, theirs in zip(writer.maps, there, strict=True):
             alone = theirs in s.sizes and s.sizes[theirs] == writer.sizes.get(m)
-            if m in cuts and alone and theirs not in _cuts(layout, at):
+            if m not in cuts or not alone or _overflows(s, theirs, cuts[m]):
+                continue
+            if theirs not in _cuts(layout, at):
                 layout.cuts.setdefault(at, {})[theirs] = cuts[m]
                 changed = True
     return changed
@@ -412,9 +422,9 @@ def _formed(layout: Layout, at: int) -> tuple[Statement, tuple[Statement, ...]]:
         return formed, ()
     lane, packed = layout.packed[at]
     swaps, copies = {}, []
-    for a in (a for a in s.reads if a in packed):
+    for number, a in enumerate(a for a in s.reads if a in packed):
         there = placed(a.tensor, a.maps)
-        copy = _copy(there, formed, letters[lane][1], _free(layout.program, a.tensor, at))
+        copy = _copy(there, formed, letters[lane][1], _free(layout, a.tensor, at, number))
         swaps[there] = copy.target[copy.maps]
         copies.append(copy)
     return replace(formed, body=formed.body.xreplace(swaps)), tuple(copies)
@@ -430,8 +440,13 @@ def _copy(access: Access, s: Statement, lane: Index, name: str) -> Statement:
     return Statement(target, order, Reduce.SET, access, box)
 
 
-def _free(program: Program, tensor: Tensor, at: int) -> str:
-    return f"{tensor.name}_packed{at}"
+def _free(layout: Layout, tensor: Tensor, at: int, number: int) -> str:
+    """A name for the copy of an operand that no tensor has."""
+    name = f"{tensor.name}_packed{at}" + (f"_{number}" if number else "")
+    taken = {t.name for t in layout.program.tensors}
+    while name in taken:
+        name += "_"
+    return name
 
 
 def in_blocks(tensor: Tensor, blocks: Blocks) -> Tensor:

@@ -109,6 +109,9 @@ def tile_of(statement: Statement, machine: Machine, lane: Index | None = None) -
         found.work,
     )
     written = {Guard(m, n) for m, n in zip(statement.maps, statement.target.shape, strict=True)}
+    written -= {
+        Guard(m, n) for a in statement.reads for m, n in zip(a.maps, a.tensor.shape, strict=True)
+    }
     bounded = set(tile.reduced)
     free = all(g in written or set(split(g.expr)[1]) <= bounded for g in statement.guards)
     return tile if free else None

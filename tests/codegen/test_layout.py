@@ -246,18 +246,18 @@ def complaints(cases: Sequence[Case], machine: Machine) -> list[str]:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_blocks_and_packing_do_not_change_what_a_program_means(machine: str) -> None:
-    assert not complaints(drawn(40), MACHINES[machine])
+    assert not complaints(drawn(25), MACHINES[machine])
 
 
 def test_most_drawn_programs_have_something_cut_or_packed() -> None:
     """Or the claims here would say little."""
     changed = Counter(
         name
-        for case in drawn(40)
+        for case in drawn(25)
         for name, machine in MACHINES.items()
         if (found := laid_out(case.program, machine)) and found != rewrite(case.program)[0]
     )
-    assert all(changed[name] > 10 for name in MACHINES), changed
+    assert all(changed[name] > 6 for name in MACHINES), changed
 
 
 def compiled(cases: Sequence[Case], options: Options) -> list[Case]:
@@ -270,7 +270,7 @@ def compiled(cases: Sequence[Case], options: Options) -> list[Case]:
 def test_c_of_every_machine_is_the_interpreter(machine: str) -> None:
     options = Options(machine=MACHINES[machine], exact=True)
     start = 1000 * [*MACHINES].index(machine)
-    assert_agree(compiled(drawn(12, start), options), options, profile="debug+strict")
+    assert_agree(compiled(drawn(8, start), options), options, profile="debug+strict")
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def points(segments: Sequence[Segment]) -> list[int]:
 
 @cache
 def sums(machine: Machine) -> list[Statement]:
-    programs = filter(None, (laid_out(case.program, machine) for case in drawn(40)))
+    programs = filter(None, (laid_out(case.program, machine) for case in drawn(25)))
     return [s for program in programs for s in program.statements]
 
 
@@ -322,7 +322,7 @@ def test_tiles_visit_every_point_once(machine: str) -> None:
             assert Counter(loops) == Counter(m for m, _ in s.box), f"{s}\n{tile}"
             assert set(dict(tile.rows)) <= set(tile.order) & set(s.parallel)
             assert set(tile.reduced) <= set(s.reduced)
-    assert tiles > 20
+    assert tiles > 15
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -362,7 +362,6 @@ def assert_same_meaning(program: Program, machine: Machine) -> None:
     assert not [*differences(results(changed, case), expected(case))]
 
 
-@pytest.mark.xfail(strict=True, reason="layout._free takes a name that a tensor may have already")
 def test_packed_operands_have_names_of_their_own() -> None:
     x, w, s = Tensor("x", (100, 64)), Tensor("w", (48, 64)), Tensor("w_packed0", (48,))
     y = Tensor("y", (100, 48))
@@ -370,16 +369,12 @@ def test_packed_operands_have_names_of_their_own() -> None:
     assert_same_meaning(Program((w, x, s), (y,), (product,)), Machine())
 
 
-@pytest.mark.xfail(strict=True, reason="layout._formed names both packed copies a_packed0")
 def test_one_tensor_is_packed_twice() -> None:
     a, w, y = Tensor("a", (16, 9, 3)), Tensor("w", (64, 9)), Tensor("y", (64, 16))
     product = state(y[j, i], "+=", a[i, c, u] * a[i, c, k] * w[j, c])
     assert_same_meaning(Program((a, w), (y,), (product,)), Machine())
 
 
-@pytest.mark.xfail(
-    strict=True, reason="layout._may_block lets a reshape be cut whose last block is not full"
-)
 @pytest.mark.parametrize(
     ("machine", "channels"), [("avx2", 5), ("sse", 3)], ids=["eights of 5", "fours of 3"]
 )
@@ -391,9 +386,6 @@ def test_ragged_blocks_can_be_reshaped(machine: str, channels: int) -> None:
     assert_same_meaning(Program((x, w), (z,), (product, flat)), MACHINES[machine])
 
 
-@pytest.mark.xfail(
-    strict=True, reason="contraction._number takes N - 63 for 1: the axis before looks contiguous"
-)
 def test_an_axis_before_one_of_symbolic_length_is_not_contiguous() -> None:
     x, w, y = Tensor("x", (5, 64, Dim("N") - 63)), Tensor("w", (5, 3)), Tensor("y", (3, 64))
     program = Program((x, w), (y,), (state(y[k, i], "+=", x[n, i, c] * w[n, k]),))
@@ -418,7 +410,7 @@ def assert_clean(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(not COMPILERS, reason="needs a compiler")
 def test_blocks_touch_nothing_beyond_their_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert_clean("compiled(drawn(5, 7000), Options())", monkeypatch)
+    assert_clean("compiled(drawn(4, 7000), Options())", monkeypatch)
 
 
 def beside_packed() -> Case:
@@ -430,9 +422,6 @@ def beside_packed() -> Case:
 
 
 @pytest.mark.skipif(not COMPILERS, reason="needs a compiler")
-@pytest.mark.xfail(
-    strict=True, reason="tile_of lets guards of the target bound the stores only, not the loads"
-)
 def test_the_last_block_is_not_read_beyond_an_operand(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_clean("[beside_packed()]", monkeypatch)
 

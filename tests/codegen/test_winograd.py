@@ -256,24 +256,17 @@ def test_a_part_of_the_filter_is_enough(tile: int) -> None:
     assert_same(program, in_tiles(program, tile))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="winograd: the last tile writes beyond the range of the target's index"
-)
 def test_a_part_of_the_target_stays_the_only_one_written(tile: int) -> None:
     program = in_one_dimension({"i": 33})
     assert_same(program, in_tiles(program, tile))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="winograd: the last tile reads beyond the range of the index summed over"
-)
 def test_a_part_of_a_long_filter_is_the_only_one_summed(tile: int) -> None:
     """The gradient to weights where the upstream gradient is a part of a larger tensor."""
     program = in_one_dimension({"u": 33}, outputs=3, taps=38)
     assert_same(program, in_tiles(program, tile))
 
 
-@pytest.mark.xfail(strict=True, reason="winograd.transformed has letters that a user may have too")
 @pytest.mark.parametrize("letters", ["i a0", "a1 a0", "a2 a1"])
 def test_the_users_letters_do_not_meet_our_own(tile: int, letters: str) -> None:
     program = in_one_dimension({}, letters)
@@ -288,9 +281,6 @@ def padded_below() -> Program:
     return to_program(g.grad(g.sum(y * upstream), [w])).program
 
 
-@pytest.mark.xfail(
-    strict=True, reason="winograd: the last tile reads beyond the range of the index summed over"
-)
 def test_the_gradient_of_a_padded_convolution_leaves_the_padding_out() -> None:
     program = padded_below()
     assert_same(program, rewrite(program)[0], BOUND)
