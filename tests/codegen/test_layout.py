@@ -16,7 +16,7 @@ from codegen.affine import Dim
 from codegen.compile import Options, make_plan
 from codegen.interpret import interpret
 from codegen.machine import Machine
-from codegen.notation import Access, Index, NotationError, Statement, Tensor, indices
+from codegen.notation import Access, Index, Statement, Tensor, indices
 from codegen.notation import statement as state
 from codegen.program import Program
 from codegen.rewrite import rewrite
@@ -198,10 +198,6 @@ class Drawing:
         return np.asarray(self.rng.integers(-1, 2, shape_of(tensor, {})), tensor.dtype)
 
 
-# Reshapes of ragged blocks, and one tensor packed twice: see the claims marked so below.
-REFUSED = ("meet; use '+='", "two different tensors are called")
-
-
 @cache
 def drawn(count: int, start: int = 0) -> list[Case]:
     """Programs whose every value is an integer that float32 holds."""
@@ -216,13 +212,8 @@ def drawn(count: int, start: int = 0) -> list[Case]:
     return found
 
 
-def laid_out(program: Program, machine: Machine) -> Program | None:
-    try:
-        return lay_out(rewrite(program, {"winograd"})[0], machine)
-    except NotationError as error:
-        if any(known in str(error) for known in REFUSED):
-            return None
-        raise
+def laid_out(program: Program, machine: Machine) -> Program:
+    return lay_out(rewrite(program, {"winograd"})[0], machine)
 
 
 def results(program: Program, case: Case) -> Arrays:
@@ -235,42 +226,32 @@ def complaints(cases: Sequence[Case], machine: Machine) -> list[str]:
     """What differs once cut, and where nothing was."""
     found = []
     for case in cases:
-        changed = laid_out(case.program, machine)
-        wanted = expected(case, fast=True)
-        if changed is not None:
-            found += [
-                f"{case}\n{changed}\n{d}" for d in differences(results(changed, case), wanted)
-            ]
+        changed, wanted = laid_out(case.program, machine), expected(case, fast=True)
+        found += [f"{case}\n{changed}\n{d}" for d in differences(results(changed, case), wanted)]
     return found
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_blocks_and_packing_do_not_change_what_a_program_means(machine: str) -> None:
-    assert not complaints(drawn(25), MACHINES[machine])
+    assert not complaints(drawn(20), MACHINES[machine])
 
 
 def test_most_drawn_programs_have_something_cut_or_packed() -> None:
     """Or the claims here would say little."""
     changed = Counter(
         name
-        for case in drawn(25)
+        for case in drawn(20)
         for name, machine in MACHINES.items()
-        if (found := laid_out(case.program, machine)) and found != rewrite(case.program)[0]
+        if laid_out(case.program, machine) != rewrite(case.program, {"winograd"})[0]
     )
-    assert all(changed[name] > 6 for name in MACHINES), changed
-
-
-def compiled(cases: Sequence[Case], options: Options) -> list[Case]:
-    """Those of the cases that the machine's layouts accept."""
-    machine = options.machine or Machine()
-    return [case for case in cases if laid_out(case.program, machine) is not None]
+    assert all(changed[name] > 5 for name in MACHINES), changed
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_c_of_every_machine_is_the_interpreter(machine: str) -> None:
     options = Options(machine=MACHINES[machine], exact=True)
     start = 1000 * [*MACHINES].index(machine)
-    assert_agree(compiled(drawn(8, start), options), options, profile="debug+strict")
+    assert_agree(drawn(6, start), options, profile="debug+strict")
 
 
 @pytest.mark.parametrize(
@@ -279,7 +260,7 @@ def test_c_of_every_machine_is_the_interpreter(machine: str) -> None:
     ids=["no layouts", "nothing fused"],
 )
 def test_c_with_less_switched_on_is_the_interpreter(options: Options) -> None:
-    assert_agree(compiled(drawn(8, 5000), options), options, profile="debug+strict")
+    assert_agree(drawn(8, 5000), options, profile="debug+strict")
 
 
 def test_symbolic_batches_are_cut_like_others() -> None:
@@ -306,7 +287,7 @@ def points(segments: Sequence[Segment]) -> list[int]:
 
 @cache
 def sums(machine: Machine) -> list[Statement]:
-    programs = filter(None, (laid_out(case.program, machine) for case in drawn(25)))
+    programs = [laid_out(case.program, machine) for case in drawn(20)]
     return [s for program in programs for s in program.statements]
 
 
@@ -322,7 +303,7 @@ def test_tiles_visit_every_point_once(machine: str) -> None:
             assert Counter(loops) == Counter(m for m, _ in s.box), f"{s}\n{tile}"
             assert set(dict(tile.rows)) <= set(tile.order) & set(s.parallel)
             assert set(tile.reduced) <= set(s.reduced)
-    assert tiles > 15
+    assert tiles > 12
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -392,27 +373,6 @@ def test_an_axis_before_one_of_symbolic_length_is_not_contiguous() -> None:
     assert_agree([integers(program, N=70)], profile="debug+strict")
 
 
-SANITIZED = """
-from tests.codegen.running import compile_together, differences, expected, make_plans, run_c
-from tests.codegen.test_layout import *
-plans = make_plans({what}, Options(exact=True, machine=Machine()))
-for case, executable in zip({what}, compile_together(plans, "sanitize+strict", {compiler!r})):
-    assert not [*differences(run_c(executable, case), expected(case))], case
-print("clean")
-"""
-
-
-def assert_clean(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CFLAGS", "-O0")  # the same accesses, compiled in half the time
-    done = run_sanitized(SANITIZED.format(what=what, compiler=COMPILERS[0]), COMPILERS[0])
-    assert done.stdout == "clean\n", done.stderr[-4000:]
-
-
-@pytest.mark.skipif(not COMPILERS, reason="needs a compiler")
-def test_blocks_touch_nothing_beyond_their_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert_clean("compiled(drawn(4, 7000), Options())", monkeypatch)
-
-
 def beside_packed() -> Case:
     """Along the lanes a lies as it is, b is packed in blocks, and 17 is no multiple."""
     a, b, x = Tensor("a", (40, 17)), Tensor("b", (17, 40)), Tensor("x", (100, 40))
@@ -421,9 +381,26 @@ def beside_packed() -> Case:
     return integers(Program((a, b, x), (y,), (product,)))
 
 
-@pytest.mark.skipif(not COMPILERS, reason="needs a compiler")
-def test_the_last_block_is_not_read_beyond_an_operand(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert_clean("[beside_packed()]", monkeypatch)
+SANITIZED = """
+from codegen.compile import Options
+from codegen.machine import Machine
+from tests.codegen.running import assert_agree
+from tests.codegen.test_layout import beside_packed, drawn
+options = Options(exact=True, machine=Machine())
+cases = [beside_packed(), *drawn(4, 7000)]
+assert_agree(cases, options, profile="sanitize+strict", compiler={compiler!r})
+print("clean")
+"""
+
+
+@pytest.mark.parametrize("compiler", COMPILERS[:1])
+def test_blocks_touch_nothing_beyond_their_arrays(
+    compiler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither where the last block of an operand is not full: it is read as a whole vector."""
+    monkeypatch.setenv("CFLAGS", "-O0")  # the same accesses, compiled in half the time
+    done = run_sanitized(SANITIZED.format(compiler=compiler), compiler)
+    assert done.stdout == "clean\n", done.stderr[-4000:]
 
 
 @pytest.mark.long
@@ -434,4 +411,4 @@ def test_thousands_of_programs_mean_the_same_in_blocks_and_in_c(machine: str, st
     assert not complaints(cases, MACHINES[machine])
     options = Options(machine=MACHINES[machine], exact=True)
     for at in range(0, 60, 20):
-        assert_agree(compiled(cases[at : at + 20], options), options, profile="debug+strict")
+        assert_agree(cases[at : at + 20], options, profile="debug+strict")
