@@ -149,7 +149,9 @@ class Printer:
                 const = "const " if fixed else ""
                 yield f"{pad}{const}{c_type(dtype)} {name} = {self.expression(value)};"
             case Scratch(name, dtype, size):
-                yield f"{pad}{c_type(dtype)} {name}[{size}];"
+                # gcc 12 may store whole vectors into it without aligning the stack by itself.
+                aligned = " ALIGNED" if str(dtype) in TYPES else ""
+                yield f"{pad}{c_type(dtype)} {name}[{size}]{aligned};"
             case Store(place, value, op):
                 yield f"{pad}{self.expression(place)} {op} {self.expression(value)};"
             case Remark(text):
@@ -245,9 +247,9 @@ def parameter_text(array: Array) -> str:
 
 
 def local_text(array: Array) -> str:
-    """Declare an array of a function's own: `float x[3][32] __attribute__((aligned(64)));`."""
+    """Declare an array of a function's own: `float x[3][32] ALIGNED;`."""
     sizes = "".join(f"[{spell(n)}]" for n in array.shape) or "[1]"
-    return f"{TYPES[array.dtype]} {array.name}{sizes} __attribute__((aligned(64)));"
+    return f"{TYPES[array.dtype]} {array.name}{sizes} ALIGNED;"
 
 
 def signature(function: Function, ending: str, storage: str = "") -> list[str]:

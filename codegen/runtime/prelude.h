@@ -10,6 +10,13 @@
 #define UNUSED
 #endif
 
+/* Starts an array at a cache line, where every vector may start. */
+#if defined(__GNUC__)
+#define ALIGNED __attribute__((aligned(64)))
+#else
+#define ALIGNED
+#endif
+
 /* Stands before a loop whose iterations are to be the elements of vectors: gcc would unroll it
  * first and then find only numbers. */
 #if defined(__GNUC__) && !defined(__clang__)

@@ -12,7 +12,7 @@ from typing import Any
 
 import sympy
 
-from codegen.affine import Box, Index, Size, split
+from codegen.affine import Box, Index, Size, as_size, split
 from codegen.notation import Guard, Statement, Tensor
 from codegen.program import Program
 from codegen.rewrite.gather import expanded
@@ -109,12 +109,16 @@ def covers_by_points(statement: Statement) -> bool:
 
 
 def _counts(steps: Mapping[Index, Any], sizes: Mapping[Index, Size], n: Size | None) -> bool:
-    """Whether the indices are the digits of a number that counts from zero up to n, if given."""
+    """Whether the indices are the digits of a number that counts from zero up to n.
+
+    Without n it need not count: different digits must only give different numbers.
+    """
     reach: Any = 1
     for i, step in sorted(steps.items(), key=lambda item: str(item[1]).rjust(20)):
-        if step != reach:
+        apart = n is None and step.is_Integer and isinstance(reach, int) and step >= reach
+        if step != reach and not apart:
             return False
-        reach = reach * sizes[i]
+        reach = as_size(step * sizes[i])
     return n is None or bool(reach == n)
 
 

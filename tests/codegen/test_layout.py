@@ -81,7 +81,7 @@ class Drawing:
             maps[:2] = [steps[0] * a + steps[1] * b + pick([0, 0, -1, 1, -2])]
             shape[:2] = [max(1, reach + pick([0, 0, 0, -2, 1]))]
         match self.random.randrange(16):
-            case 0:  # the diagonal
+            case 0 if shape[0] * math.prod(shape) <= MOST:  # the diagonal
                 maps, shape = [*maps, maps[0]], [*shape, shape[0]]
             case 1:  # a part
                 shape[0] += pick([1, 3])

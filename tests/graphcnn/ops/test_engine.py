@@ -234,9 +234,6 @@ def test_convolutions_are_pytorchs() -> None:
 # -- what broke -------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(
-    strict=True, reason="group: a kernel that ends in a reshape fills all of it in each iteration"
-)
 def test_kernels_that_run_together_write_their_own_part_only() -> None:
     """The loop that both share is the inner digit of the axis that the second one writes."""
     n, i, j, c = indices("n i j c")
@@ -269,10 +266,6 @@ def beside_each_other() -> Layer:
 
 
 @pytest.mark.skipif("gcc" not in COMPILERS, reason="needs gcc")
-@pytest.mark.xfail(
-    strict=False,  # only some versions, and only for some processors
-    reason="gcc 12 stores 16 bytes of `float row[12]` as if aligned, but does not align the stack",
-)
 def test_arrays_on_the_stack_are_aligned() -> None:
     done = subprocess.run(
         [sys.executable, "-c", ALIGNED], capture_output=True, text=True, check=False
