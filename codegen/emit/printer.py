@@ -158,13 +158,12 @@ class Printer:
                 yield f"{pad}/* {commented(text)} */"
 
     def _must_stay(self, loop: Loop) -> bool:
-        """Whether a loop of known length that holds no other reads arrays on a condition.
+        """Whether a loop that holds no other reads arrays on a condition, and may be short.
 
         At -O3 gcc 12 unrolls it, vectorizes the loop around it instead, and reads wrong elements
         under a mask. Found by tests/graphcnn/ops/test_tiles.
         """
-        known = all(isinstance(n, Number) for n in (*loop.start, *loop.stop))
-        return known and _is_innermost(loop.body) and any(map(self._reads_if, loop.body))
+        return _is_innermost(loop.body) and any(map(self._reads_if, loop.body))
 
     def _reads_if(self, node: Node) -> bool:
         match node:

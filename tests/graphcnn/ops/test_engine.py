@@ -274,10 +274,6 @@ def test_arrays_on_the_stack_are_aligned() -> None:
 
 
 @pytest.mark.skipif("gcc" not in COMPILERS, reason="needs gcc")
-@pytest.mark.xfail(
-    strict=False,  # only some versions, and only for processors with masked loads
-    reason="gcc 12 -O3 mixes up `c ? 0 : x[..]` in loops of 4 to 7 inside another that it unrolls",
-)
 def test_choices_along_short_rows_read_their_own_element() -> None:
     """The gradient of ReLU over 10×7×7, which is cut in blocks of 8 and so no single long loop."""
     sizes = (1, 8, 7, 8, 10, 1, 1, 2, 3, 1, 1)
