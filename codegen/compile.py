@@ -181,8 +181,8 @@ def freeze(made: Plan) -> tuple[Plan, Plan]:
     The first runs once; its outputs are parameters of the second. What is packed or transformed
     for the second is so only once, as long as the parameters keep their values.
     """
-    program = lay_out(made.rewritten, made.machine, set(made.program.parameters))
-    fixed = set(program.parameters) - {old for old, _ in program.updates}
+    program = replace(made, program=replace(made.program, frozen=True)).laid_out
+    fixed = program.fixed
     wanted = {*program.outputs, *(new for _, new in program.updates)}
     known: set[Tensor] = set()
     for tensor, statements in program.definitions.items():
@@ -197,6 +197,7 @@ def freeze(made: Plan) -> tuple[Plan, Plan]:
     second = replace(
         program,
         statements=tuple(after),
+        frozen=False,
         parameters=(*(t for t in program.parameters if t in read or t not in fixed), *passed),
     )
     settled = replace(made.options, off=frozenset(p.name for p in PASSES), layouts=False)

@@ -17,6 +17,8 @@ class Program:
     `updates` names, for each parameter that changes, the tensor that holds its next value. All
     statements see the old values; the new ones take their place when the last statement is done.
     A tensor starts at the identity of its first statement (zero, or ∓∞ for max and min).
+    `frozen` says that parameters that are not updated keep their values for good, so that what
+    follows from them alone need not be worked out again in each run.
 
     Raises `NotationError` where a tensor is read before it is written, written by statements that
     disagree, or unknown.
@@ -28,6 +30,7 @@ class Program:
     parameters: tuple[Tensor, ...] = ()
     updates: tuple[tuple[Tensor, Tensor], ...] = ()
     name: str = "program"
+    frozen: bool = False
 
     def __post_init__(self) -> None:
         """Check that the order of statements gives every read a value."""
@@ -90,6 +93,12 @@ class Program:
             for tensor in dict.fromkeys(a.tensor for a in statement.reads):
                 found[tensor] = (*found.get(tensor, ()), statement)
         return found
+
+    @cached_property
+    def fixed(self) -> frozenset[Tensor]:
+        """The parameters that have the same values in every run."""
+        changing = {old for old, _ in self.updates}
+        return frozenset(self.parameters) - changing if self.frozen else frozenset()
 
     @cached_property
     def dims(self) -> tuple[Dim, ...]:

@@ -20,7 +20,7 @@ in one dimension only, longer ones not at all.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -31,6 +31,7 @@ from codegen.affine import Index, Size, split
 from codegen.notation import FLOATS, Access, DType, Reduce, Statement, Tensor
 from codegen.notation import statement as state
 from codegen.program import Program
+from codegen.rewrite.settle import without_unit_indices
 
 HALF = sympy.Rational(1, 2)
 POINTS = {6: (0, 1, -1, 2, -2), 8: (0, 1, -1, 2, -2, HALF, -HALF)}  # and infinity
@@ -122,7 +123,7 @@ def winograd(program: Program) -> Program:
     work = _Work({t.name for t in program.tensors})
     statements: list[Statement] = []
     for s in program.statements:
-        slides = _best(s)
+        slides = _best(s, program.fixed)
         if slides:
             statements += work.tiled(s, slides)
         else:
@@ -139,7 +140,8 @@ def _slides(s: Statement) -> tuple[Slide, ...]:
     read = {(m, n) for a in reads for m, n in zip(a.maps, a.tensor.shape, strict=True)}
     if any((g.expr, g.size) not in read for g in s.extra):
         return ()
-    if len(set(s.maps)) < len(s.maps) or not all(isinstance(m, Index) for m in s.maps):
+    moving = [m for m, n in zip(s.maps, s.target.shape, strict=True) if (m, n) != (0, 1)]
+    if len(set(moving)) < len(moving) or not all(isinstance(m, Index) for m in moving):
         return ()
     if any(a.tensor.dtype != s.target.dtype for a in reads):
         return ()
@@ -189,7 +191,7 @@ def _apart(w: Access, out: Index, taps: Index) -> bool:
     return following == [taps] and not any(out in m.free_symbols for m in w.maps)
 
 
-def _best(s: Statement) -> tuple[Slide, ...]:
+def _best(s: Statement, fixed: Collection[Tensor]) -> tuple[Slide, ...]:
     """The dimensions and tiles that are least work; none where that is to add up directly."""
     slides = _slides(s)
     plans = [(slide,) for slide in slides] + ([slides] if len(slides) == 2 else [])
@@ -197,14 +199,14 @@ def _best(s: Statement) -> tuple[Slide, ...]:
     best = WORTH * math.prod(map(_length, s.sizes.values()))
     found: tuple[Slide, ...] = ()
     for plan in plans:
-        work = _work(s, plan)
+        work = _work(s, plan, fixed)
         if work < best:
             best, found = work, plan
     return found
 
 
-def _work(s: Statement, slides: tuple[Slide, ...]) -> float:
-    """About how many multiply-adds it takes in tiles."""
+def _work(s: Statement, slides: tuple[Slide, ...], fixed: Collection[Tensor] = ()) -> float:
+    """About how many multiply-adds it takes in tiles; `fixed` operands are transformed but once."""
     x, w = _operands(s, slides)
     sizes = {i: float(_length(n)) for i, n in s.sizes.items()}
     extents = {k: float(_length(n)) for k, n in enumerate(x.tensor.shape)}
@@ -232,7 +234,8 @@ def _work(s: Statement, slides: tuple[Slide, ...]) -> float:
             before = held[name]
             held[name] *= grown if slide.long == length else slide.tile / sizes[length]
             work = held[name] * slide.taps if name == "filter" else before * depth
-            total += work + MOVE * (before + held[name])
+            if name != "filter" or w.tensor not in fixed:
+                total += work + MOVE * (before + held[name])
         products *= tiles * slide.tile / sizes[slide.out] / sizes[slide.filter]
     return total + products
 
@@ -303,7 +306,7 @@ class _Work:
 
             axis = list(s.maps).index(slide.out)
             o = slide.out
-            rest = {m: s.sizes[m] for m in s.maps if m != o}
+            rest = {m: s.sizes[m] for m in s.maps if m != o and m in s.sizes}
             if long_filter:
                 shape = [n for k, n in enumerate(s.target.shape) if k != axis]
                 at = tuple(m for k, m in enumerate(s.maps) if k != axis)
@@ -317,7 +320,7 @@ class _Work:
             closing.insert(0, state(y, "+=", A_[e, o] * yt, rest | {o: outputs, e: tile}))
             box = {i: n for i, n in s.sizes.items() if i not in (slide.out, slide.filter)}
             s = state(yt, "+=", wt * xt, box | {e: tile, t: count})
-        return [*filters, *inputs, s, *closing]
+        return list(map(without_unit_indices, [*filters, *inputs, s, *closing]))
 
     def transformed(
         self, read: Access, axis: int, place: Any, table: Tensor, by: tuple[Index, Index],

@@ -53,7 +53,6 @@ class Layout:
     program: Program
     places: Places
     barred: dict[int, set[Any]]
-    free: Collection[Tensor]
     blocked: dict[Tensor, Blocks] = field(default_factory=dict)
     plain: set[Tensor] = field(default_factory=set)
     cuts: dict[int, Cuts] = field(default_factory=dict)
@@ -61,15 +60,12 @@ class Layout:
     cycles: float = 0.0
 
 
-def lay_out(program: Program, machine: Machine, free: Collection[Tensor] = ()) -> Program:
-    """Give the program with the layouts and cuts that the cost model likes best.
-
-    Copies of the tensors in `free` cost nothing, because they are made once for many runs.
-    """
+def lay_out(program: Program, machine: Machine) -> Program:
+    """Give the program with the layouts and cuts that the cost model likes best."""
     if not any(contraction(s) for s in program.statements):
         return program
     copied, copies = _with_copies(program)
-    layout = min(_strategies(copied, machine, free), key=lambda found: found.cycles)
+    layout = min(_strategies(copied, machine), key=lambda found: found.cycles)
     return _without_copies(_applied(layout), copies)
 
 
@@ -109,9 +105,7 @@ def _without_copies(program: Program, copies: dict[Tensor, Tensor]) -> Program:
     return program.with_statements(s.substitute(copies) for s in kept)
 
 
-def _strategies(
-    program: Program, machine: Machine, free: Collection[Tensor] = ()
-) -> Iterator[Layout]:
+def _strategies(program: Program, machine: Machine) -> Iterator[Layout]:
     """Let vectors run along the axis that most tensors share, wherever it is; or never along it."""
     places: Places = {}
     for at, s in enumerate(program.statements):
@@ -122,10 +116,10 @@ def _strategies(
     for tensor, axis in shared:
         for at, maps in places[tensor]:
             barred.setdefault(at, set()).add(maps[axis])
-    yield _decided(Layout(program, places, barred, free), machine)
+    yield _decided(Layout(program, places, barred), machine)
     width = _block_width({t.shape[axis] for t, axis in shared}, machine)
     if width:
-        layout = Layout(program, places, {}, free)
+        layout = Layout(program, places, {})
         for tensor, axis in shared:
             blocks = Blocks(axis, width)
             if tensor.dtype == "float32" and _may_block(layout, tensor, blocks):
@@ -212,7 +206,7 @@ def _decide(layout: Layout, at: int, machine: Machine) -> float:
                 inner = _letters(statement, _cuts(trial, at))[lane][1]
                 made = tile_of(formed, machine, inner)
                 if made is not None:
-                    cycles = made.cycles + COPY * sum(_elements(c, layout.free) for c in copies)
+                    cycles = made.cycles + COPY * sum(_elements(c, layout.program.fixed) for c in copies)
                     if cycles < (best if chosen else min(WORTH * best, best - LEAST)):
                         best, chosen = cycles, trial
             width //= 2
@@ -480,8 +474,8 @@ def _box(
         yield from ((letters[i][1], cuts[i]) for i in group if i in cuts)
 
 
-def _elements(copy: Statement, free: Collection[Tensor]) -> int:
+def _elements(copy: Statement, fixed: Collection[Tensor]) -> int:
     """How many elements a copy has, if it is made in each run."""
-    if copy.body.tensor in free:
+    if copy.body.tensor in fixed:
         return 0
     return math.prod(n if isinstance(n, int) else TYPICAL for n in copy.target.shape)
