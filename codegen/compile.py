@@ -31,6 +31,9 @@ Array = npt.NDArray[Any]
 
 
 INEXACT = frozenset({"winograd"})  # rewrites after which rounding grows
+LAYOUTS = "layouts"  # the choice between ways to lay the whole program out
+
+Choices = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Options:
     the grouping of statements into kernels and the sharing of memory by reshapes, `layouts` the
     cutting of indices into blocks, `group` the running of kernels together. `exact` leaves out the
     rewrites after which rounding grows. `machine` is what schedules are made for, this one unless
-    given.
+    given. `choices` take another than the first of what the cost model ranks: pairs of what is
+    chosen (`LAYOUTS`, or a sum of products as `Tile.key` names it) and the rank to take.
     """
 
     off: frozenset[str] = frozenset()
@@ -51,11 +55,12 @@ class Options:
     group: bool = True
     exact: bool = False
     machine: Machine | None = None
+    choices: Choices = ()
 
     def __repr__(self) -> str:
         switches = f"off={sorted(self.off)}, fuse={self.fuse}, views={self.views}"
         switches += f", layouts={self.layouts}, group={self.group}, exact={self.exact}"
-        return f"Options({switches}, machine={self.machine})"
+        return f"Options({switches}, machine={self.machine}, choices={sorted(self.choices)})"
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,10 @@ class Plan:
     @cached_property
     def laid_out(self) -> Program:
         """The rewritten program with indices cut, operands packed and tensors in blocks."""
-        return lay_out(self.rewritten, self.machine) if self.options.layouts else self.rewritten
+        if not self.options.layouts:
+            return self.rewritten
+        rank = dict(self.options.choices).get(LAYOUTS, 0)
+        return lay_out(self.rewritten, self.machine, rank)
 
     @cached_property
     def _views(self) -> Mapping[Tensor, Tensor]:
@@ -133,7 +141,8 @@ class Plan:
     @cached_property
     def nests(self) -> tuple[Lowered, ...]:
         """The loop nest of each kernel."""
-        parts = (lower(g, self._names, self.memory, self.machine) for g in self.groups)
+        machine = replace(self.machine, ranks=self.options.choices)
+        parts = (lower(g, self._names, self.memory, machine) for g in self.groups)
         return tuple(low for part in parts for low in part)
 
     @cached_property

@@ -18,7 +18,8 @@ class Machine:
     """Sizes in bytes; the defaults are those of a recent server core.
 
     `vector` is the widest vector register and `full` the narrowest one at which multiply-adds
-    still run at the full rate: some cores execute wide vectors as two halves.
+    still run at the full rate: some cores execute wide vectors as two halves. `ranks` says for
+    some sums of products which of the tiles that the cost model ranks was measured to be the best.
     """
 
     vector: int = 64
@@ -26,6 +27,7 @@ class Machine:
     full: int = 64
     l1: int = 32 << 10
     l2: int = 1 << 20
+    ranks: tuple[tuple[str, int], ...] = ()
 
     def lanes(self, dtype: str) -> int:
         """Give how many numbers of a float type the widest vector register holds.

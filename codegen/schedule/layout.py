@@ -60,13 +60,16 @@ class Layout:
     cycles: float = 0.0
 
 
-def lay_out(program: Program, machine: Machine) -> Program:
-    """Give the program with the layouts and cuts that the cost model likes best."""
+def lay_out(program: Program, machine: Machine, rank: int = 0) -> Program:
+    """Give the program with the layouts and cuts that the cost model likes best.
+
+    `rank` counts from there to what it likes less, which measuring may like better.
+    """
     if not any(contraction(s) for s in program.statements):
         return program
     copied, copies = _with_copies(program)
-    layout = min(_strategies(copied, machine), key=lambda found: found.cycles)
-    return _without_copies(_applied(layout), copies)
+    found = sorted(_strategies(copied, machine), key=lambda layout: layout.cycles)
+    return _without_copies(_applied(found[min(rank, len(found) - 1)]), copies)
 
 
 def _with_copies(program: Program) -> tuple[Program, dict[Tensor, Tensor]]:

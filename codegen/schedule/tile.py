@@ -14,6 +14,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -28,6 +29,7 @@ BUSY = 4.0  # cycles until a result can be added to: a step takes no less
 ROWS = 16  # the longest block of rows: compilers unroll such loops completely
 ENTRY = 5.0  # cycles to enter the innermost loop once more
 PROMISING = 5  # tiles whose use of memory is looked at
+SEVERAL = 8  # tiles that are worth measuring
 NEAR = 32.0  # bytes that come from the second cache in one cycle; half as many in mere streams
 FAR = 10.0  # bytes that come from beyond it
 CLOSE = 14.0  # cycles to add up the lanes of one vector
@@ -45,7 +47,7 @@ class Segment:
 Segments = tuple[Segment, ...]
 Rows = tuple[tuple[int, Segments], ...]
 Blocks = tuple[tuple[int, int], ...]
-Shape = tuple[int, Segments, int, Blocks]
+Shape = tuple[int, Segments, int, Blocks, str]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,10 @@ class Tile:
 
     Rows come with the outermost first, and `order` holds the loops over whole tiles, rows
     included; `width` is that of one vector, `vectors` how many stand side by side. `cycles` is
-    what the model says the whole nest takes, `bytes` what it fetches from beyond the second cache.
+    what the model says the whole nest takes, `bytes` what it fetches from beyond the second cache;
+    `bound` says what takes the time, `peak` how much of what the core could multiply is used, and
+    `rival` is the next best tile. `key` names the sum of products, and `rank` is the tile's place
+    among those for it: the first is taken unless measuring said otherwise.
     """
 
     lane: Index
@@ -67,6 +72,11 @@ class Tile:
     cycles: float
     bytes: float = 0.0
     work: float = 0.0  # cycles if memory took no time
+    bound: str = ""
+    peak: float = 0.0
+    key: str = ""
+    rank: int = 0
+    rival: Tile | None = None
 
     @property
     def outer(self) -> tuple[Index, ...]:
@@ -74,15 +84,25 @@ class Tile:
         rows = dict(self.rows)
         return tuple(i for i in self.order if i not in rows)
 
-    def __str__(self) -> str:
+    @property
+    def shape(self) -> str:
+        """The rows and lanes, in short."""
         widths = "+".join(f"{(s.stop - s.start) // s.block}·{s.block}" for s in self.lanes)
         rows = ", ".join(f"{i} by {segments[0].block}" for i, segments in self.rows) or "-"
-        return (
-            f"outer {' '.join(map(str, self.order)) or '-'}, rows {rows}, "
-            f"reduce {' '.join(map(str, self.reduced)) or '-'}, "
-            f"lanes {self.lane} ({widths}, {self.vectors} vectors at once), "
-            f"about {self.cycles:.3g} cycles, {self.bytes:.3g} bytes"
+        return f"rows {rows}, lanes {self.lane} ({widths}, {self.vectors} vectors at once)"
+
+    def __str__(self) -> str:
+        order, reduced = (" ".join(map(str, i)) or "-" for i in (self.order, self.reduced))
+        text = (
+            f"outer {order}, reduce {reduced}, {self.shape}, "
+            f"about {self.cycles:.3g} cycles, {self.bytes:.3g} bytes\n"
+            f"    bound by {self.bound}, {self.peak:.0%} of peak"
         )
+        if self.rank:
+            text += f"; measured to be the best, by the model number {self.rank + 1}"
+        elif self.rival:
+            text += f"; else {self.rival.shape}, {self.rival.cycles:.3g} cycles"
+        return text
 
 
 def tile_of(statement: Statement, machine: Machine, lane: Index | None = None) -> Tile | None:
@@ -92,22 +112,13 @@ def tile_of(statement: Statement, machine: Machine, lane: Index | None = None) -
     the results are stored. `lane` asks for the best one with this index across lanes.
     """
     nest = contraction(statement)
-    letters = [i for i, _ in statement.box]
-    found = nest and choose_tile(nest, machine, None if lane is None else letters.index(lane))
-    if not found:
+    if nest is None:
         return None
-    tile = Tile(
-        letters[found.lane],
-        found.lanes,
-        found.width,
-        found.vectors,
-        tuple((letters[i], segments) for i, segments in found.rows),
-        tuple(letters[i] for i in found.order),
-        tuple(letters[i] for i in found.reduced),
-        found.cycles,
-        found.bytes,
-        found.work,
-    )
+    letters = tuple(i for i, _ in statement.box)
+    found = choose_tile(nest, machine, None if lane is None else letters.index(lane))
+    if found is None:
+        return None
+    tile = found.spelled(letters)
     written = {Guard(m, n) for m, n in zip(statement.maps, statement.target.shape, strict=True)}
     written -= {
         Guard(m, n) for a in statement.reads for m, n in zip(a.maps, a.tensor.shape, strict=True)
@@ -121,6 +132,7 @@ def tile_of(statement: Statement, machine: Machine, lane: Index | None = None) -
 class Candidate:
     """A tile whose indices are places in the box of the nest."""
 
+    nest: Contraction
     lane: int
     lanes: Segments
     width: int
@@ -129,28 +141,127 @@ class Candidate:
     order: tuple[int, ...]
     reduced: tuple[int, ...]
     cycles: float
+    bound: str
     bytes: float = 0.0
     work: float = 0.0
+    peak: float = 0.0
+    rank: int = 0
+    rival: Candidate | None = None
+
+    def spelled(self, letters: tuple[Index, ...]) -> Tile:
+        """Give the tile in the letters of a statement."""
+        return Tile(
+            letters[self.lane],
+            self.lanes,
+            self.width,
+            self.vectors,
+            tuple((letters[i], segments) for i, segments in self.rows),
+            tuple(letters[i] for i in self.order),
+            tuple(letters[i] for i in self.reduced),
+            self.cycles,
+            self.bytes,
+            self.work,
+            self.bound,
+            self.peak,
+            signature(self.nest),
+            self.rank,
+            self.rival.spelled(letters) if self.rival else None,
+        )
 
 
 @lru_cache(maxsize=4096)
+def signature(nest: Contraction) -> str:
+    """Give the sum of products as a short text: equal sums of one shape have equal texts.
+
+    A product of matrices, where row a of the target and of one operand begins at 300·a and 64·a:
+
+    >>> from codegen.notation import Tensor, indices, statement
+    >>> (i, j, k), x, y = indices("i j k"), Tensor("x", (512, 64)), Tensor("y", (64, 300))
+    >>> product = statement(Tensor("z", (512, 300))[i, j], "+=", x[i, k] * y[k, j])
+    >>> signature(contraction(product))
+    'float32 a512 b300 c64: 300a,b += 64a,c * 300c,b'
+    """
+    letter = string.ascii_letters
+
+    def moved(operand: Operand) -> str:
+        axes = []
+        for axis in operand.axes:
+            terms = "+".join(f"{c if c != 1 else ''}{letter[i]}" for i, c in axis.moves) or "0"
+            step = f"{axis.step}" if axis.step != 1 else ""
+            axes.append(f"{step}({terms})" if len(terms) > 1 else f"{step}{terms}")
+        return ",".join(axes)
+
+    sizes = " ".join(
+        f"{letter[i]}{n}" if i in nest.fixed else f"{letter[i]}~{n}"
+        for i, n in enumerate(nest.sizes)
+    )
+    return f"{nest.dtype} {sizes}: {moved(nest.target)} += {' * '.join(map(moved, nest.operands))}"
+
+
 def choose_tile(nest: Contraction, machine: Machine, lane: int | None = None) -> Candidate | None:
-    """Give the best register tile of a sum of products, or None where there is none."""
+    """Give the register tile of a sum of products, or None where there is none.
+
+    It is the best one by the model, or what `machine.ranks` says.
+    """
+    if machine.ranks:
+        rank = dict(machine.ranks).get(signature(nest), 0)
+        machine = replace(machine, ranks=())
+        if rank:
+            found = tiles(nest, machine)
+            return found[min(rank, len(found) - 1)] if found else None
+    return _best(nest, machine, lane)
+
+
+def tiles(nest: Contraction, machine: Machine, count: int = SEVERAL) -> tuple[Candidate, ...]:
+    """Give the best few register tiles: the one that is taken unmeasured, then others by cycles.
+
+    Among these is the best of each kind, because the model errs about kinds rather than about
+    lengths of rows.
+    """
+    best = _best(nest, machine)
+    if best is None:
+        return ()
+    found = sorted(_shapes(nest, machine), key=lambda pair: pair[0])
+    several = {pair[1]: pair for pair in found[:PROMISING]}
+    kinds: dict[tuple[int, Segments, int], tuple[float, Shape]] = {}
+    for pair in found:
+        kinds.setdefault(pair[1][:3], pair)
+    several |= {pair[1]: pair for pair in kinds.values()}
+    placed = [_placed(machine, _candidate(nest, *pair)) for pair in several.values()]
+    same = replace(best, rival=None)
+    ranked = sorted((tile for tile in placed if tile != same), key=lambda tile: tile.cycles)
+    return (best, *(replace(t, rank=k + 1) for k, t in enumerate(ranked[: count - 1])))
+
+
+@lru_cache(maxsize=4096)
+def _best(nest: Contraction, machine: Machine, lane: int | None = None) -> Candidate | None:
+    found = _shapes(nest, machine, lane)
+    promising = heapq.nsmallest(PROMISING, found, key=lambda pair: pair[0])  # of equals the first
+    placed = [_placed(machine, _candidate(nest, *pair)) for pair in promising]
+    ranked = sorted(placed, key=lambda tile: tile.cycles)
+    if not ranked:
+        return None
+    return replace(ranked[0], rival=ranked[1] if len(ranked) > 1 else None)
+
+
+def _shapes(
+    nest: Contraction, machine: Machine, lane: int | None = None
+) -> list[tuple[float, Shape]]:
+    """Every tile, and its cycles if memory took no time."""
     found: list[tuple[float, Shape]] = []
     for index, length in enumerate(nest.sizes):
         if lane in (None, index):
             found += _candidates(nest, machine, index, length)
-    promising = heapq.nsmallest(PROMISING, found, key=lambda pair: pair[0])  # of equals the first
-    placed = [_placed(nest, machine, _candidate(nest, *pair)) for pair in promising]
-    return min(placed, key=lambda tile: tile.cycles, default=None)
+    return found
 
 
 def _candidate(nest: Contraction, cycles: float, shape: Shape) -> Candidate:
     """Give the whole of what a shape stands for."""
-    lane, lanes, width, blocks = shape
+    lane, lanes, width, blocks, bound = shape
     across = [o.strides.get(lane) == 1 for o in nest.operands]
     rows = tuple((i, _segments(nest.sizes[i], block)) for i, block in blocks)
     return Candidate(
+        nest,
         lane,
         lanes,
         width,
@@ -159,12 +270,13 @@ def _candidate(nest: Contraction, cycles: float, shape: Shape) -> Candidate:
         tuple(i for i in nest.parallel if i != lane),
         _reduction_order(nest, lane),
         cycles,
+        bound,
     )
 
 
-def _placed(nest: Contraction, machine: Machine, tile: Candidate) -> Candidate:
+def _placed(machine: Machine, tile: Candidate) -> Candidate:
     """Give the tile with its loops in the best order, and what memory adds to its cycles."""
-    sizes = nest.sizes
+    nest, sizes = tile.nest, tile.nest.sizes
     blocks = {i: segments[0].block for i, segments in tile.rows}
     inside = {i: sizes[i] for i in nest.reduced} | blocks
     lane = []
@@ -178,7 +290,15 @@ def _placed(nest: Contraction, machine: Machine, tile: Candidate) -> Candidate:
     near = fetched(nest, [*(by_index[i] for i in order), *lane], inside, machine.l1)
     memory = max(far / FAR, near / (NEAR if lane else NEAR / 2))
     cycles = max(tile.cycles, memory) + 0.1 * min(tile.cycles, memory)
-    return replace(tile, order=order, cycles=cycles, bytes=far, work=tile.cycles)
+    return replace(
+        tile,
+        order=order,
+        cycles=cycles,
+        bytes=far,
+        work=tile.cycles,
+        bound="memory" if memory > tile.cycles else tile.bound,
+        peak=nest.products / machine.lanes(nest.dtype) / cycles,
+    )
 
 
 def _candidates(
@@ -224,7 +344,7 @@ def _tiles(
     ]
     aside = nest.target.strides.get(lane) == 1
     others = math.prod(sizes[i] for i in nest.parallel if i != lane)
-    tiles = others * (once / at_once if parallel else 1.0)
+    passes = others * (once / at_once if parallel else 1.0)
     swept = {i for i in nest.parallel if nest.target.strides.get(i) == 1}
     rest = [
         (o.strides, copies if v else 1, w)
@@ -248,7 +368,8 @@ def _tiles(
         apart = 0.6 if any(i in swept for i, _ in blocks) else 1.5
         close = CLOSE if not parallel else 1.0 if aside else apart * width
         one = depth * step + entries + count * copies * close
-        yield tiles / count * one * (1 + 0.03 * tails), (lane, lanes, width, blocks)
+        bound = "loads" if load > multiply else "multiply-adds" if multiply > BUSY else "latency"
+        yield passes / count * one * (1 + 0.03 * tails), (lane, lanes, width, blocks, bound)
 
 
 def _reduction_order(nest: Contraction, lane: int) -> tuple[int, ...]:
