@@ -116,7 +116,7 @@ class Plan:
     @cached_property
     def kernels(self) -> tuple[Kernel, ...]:
         """The statements grouped into loop nests."""
-        return fuse(self.laid_out, self._views, enabled=self.options.fuse)
+        return fuse(self.laid_out, self.machine, self._views, enabled=self.options.fuse)
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:

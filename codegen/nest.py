@@ -139,7 +139,8 @@ class Function:
     """One nest: its name, what it says of itself, sizes and arrays it takes, what it does.
 
     Where there are tasks, it is also told which of them to do, `first` up to `last`; from `least`
-    tasks on it pays to share them. `local` arrays are its own.
+    tasks on it pays to share them. `local` arrays are its own; `shown` ones are others, which the
+    names beside them belong to, in another shape.
     """
 
     name: str
@@ -150,6 +151,7 @@ class Function:
     tasks: Expression | None = None
     least: int = 0
     local: tuple[Array, ...] = ()
+    shown: tuple[tuple[Array, str], ...] = ()
 
     def __str__(self) -> str:
         given = [*self.sizes, *(a.name for a in self.arrays)]

@@ -56,7 +56,8 @@ class Printer:
     """Prints one function; knows the shapes of its arrays."""
 
     def __init__(self, function: Function) -> None:
-        self.arrays = {a.name: a for a in (*function.arrays, *function.local)}
+        shown = (array for array, _ in function.shown)
+        self.arrays = {a.name: a for a in (*function.arrays, *function.local, *shown)}
 
     def expression(self, e: Expression) -> str:
         """Give an expression as C."""
@@ -251,6 +252,15 @@ def local_text(array: Array) -> str:
     return f"{TYPES[array.dtype]} {array.name}{sizes} ALIGNED;"
 
 
+def shown_text(array: Array, of: str) -> str:
+    """Declare an array that shows another one: `float (*x_flat)[9] = (float (*)[9])x;`."""
+    kind = ("" if array.written else "const ") + TYPES[array.dtype]
+    if nested(array) and len(array.shape) > 1:
+        inner = "".join(f"[{spell(n)}]" for n in array.shape[1:])
+        return f"{kind} (*{array.name}){inner} = ({kind} (*){inner}){of};"
+    return f"{kind} *{array.name} = ({kind} *){of};"
+
+
 def signature(function: Function, ending: str, storage: str = "") -> list[str]:
     """Give the head of a function as lines that end in ` {` or `;`."""
     sizes = [f"int64_t {d}" for d in function.sizes]
@@ -269,6 +279,7 @@ def function_text(function: Function, storage: str = "static ") -> str:
     doc = [commented(line) for line in function.doc]
     lines = ["/*", *(f" * {line}" for line in doc), " */", *signature(function, " {", storage)]
     lines += [f"    {local_text(array)}" for array in function.local]
+    lines += [f"    {shown_text(array, of)}" for array, of in function.shown]
     for node in function.body:
         lines += printer.lines(node, 1)
     lines.append("}")

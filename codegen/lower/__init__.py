@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from codegen.affine import Size
 from codegen.freeze import size_of
 from codegen.lower.kernel import KernelWriter
 from codegen.lower.loops import ZERO
@@ -19,6 +21,8 @@ from codegen.schedule.fuse import Kernel, Stage
 from codegen.schedule.group import Group
 from codegen.schedule.order import Schedule
 from codegen.schedule.tile import Tile
+
+Shape = tuple[Size, ...]
 
 
 @dataclass(frozen=True)
@@ -38,37 +42,34 @@ def lower(group: Group, names: Names, memory: MemoryPlan, machine: Machine) -> t
     """
     stored = {t.name for t in memory.stored}
     names.restart()
-    writers = [KernelWriter(names, stored, machine) for _ in group.kernels]
-    # Kernels that share a function must agree on the shapes of their arrays.
-    kernels = group.inner if group.outer else tuple(map(_collapsed, group.kernels))
+    kernels = tuple(map(_collapsed, group.inner))
+    shapes, shown = _shapes(group.inner, kernels, names)
+    writers = [KernelWriter(names, stored, machine, shown) for _ in kernels]
     nodes = [n for w, k in zip(writers, kernels, strict=True) for n in w.kernel(k)]
     for d, n in reversed(group.outer):
         stop = size_of(n, names.letter)
         nodes = [Loop(names.letter(d), (ZERO,), (stop,), tuple(nodes), shared=True)]
     body = without_unused(tuple(nodes))
-    shapes = {
-        t.name: t
-        for k in kernels
-        for s in k.statements
-        for t in (s.target, *(a.tensor for a in s.reads))
-    }
     made = [t for k in group.kernels for t in k.made if t in memory.stored]
     written = {names.tensor(t) for t in made}
     reads = dict.fromkeys((*(t for k in group.kernels for t in k.reads), *made))
 
-    def array(name: str, t: Tensor, shared: bool) -> Array:
-        shape = tuple(size_of(n, names.letter) for n in shapes[t.name].shape)
-        return Array(name, t.dtype, shape, name in written, shared)
+    def array(name: str, t: Tensor, shared: bool, shape: Shape | None = None) -> Array:
+        extents = tuple(size_of(n, names.letter) for n in shape or shapes[names.tensor(t)])
+        return Array(name, t.dtype, extents, name in written, shared)
 
     found = []
     for k, phase in enumerate(phases(body)):
         mentioned = names_in(phase.nodes, ())  # where nothing competes, the best's place has no use
+        flat = {key: name for key, name in shown.items() if name in mentioned}
+        mentioned |= {name for name, _ in flat}
         taken: dict[str, Tensor] = {}  # an updated parameter is read and written as one array
         for t in reads:
             if names.tensor(t) in mentioned and t not in group.local:
                 taken.setdefault(names.tensor(t), t)
         shared = Counter(memory.home(t) for t in taken.values())  # a view beside what it shows
         arrays = tuple(array(name, t, shared[memory.home(t)] > 1) for name, t in taken.items())
+        known = taken | {names.tensor(t): t for t in group.local}
         used = names_in(phase.nodes, arrays)
         function = Function(
             names.function(group.kernels[-1].stages[-1].tensor),
@@ -79,10 +80,40 @@ def lower(group: Group, names: Names, memory: MemoryPlan, machine: Machine) -> t
             phase.count,
             phase.least,
             tuple(array(names.tensor(t), t, False) for t in group.local),
+            tuple(
+                (replace(array(of, known[of], False, shape), name=name), of)
+                for (of, shape), name in flat.items()
+            ),
         )
         schedules = () if k else tuple(s for w in writers for s in w.schedules)
         found.append(Lowered(function, tuple(taken.values()), group, schedules))
     return tuple(found)
+
+
+def _shapes(
+    whole: Sequence[Kernel], kernels: Sequence[Kernel], names: Names
+) -> tuple[dict[str, Shape], dict[tuple[str, Shape], str]]:
+    """The shape that each array is declared in, and names for those shown in others too.
+
+    Kernels that share a function need not merge the same axes: then none are merged where the
+    array is declared.
+    """
+
+    def found(kernels: Sequence[Kernel]) -> dict[str, set[Shape]]:
+        shapes: dict[str, set[Shape]] = {}
+        for s in (s for k in kernels for s in k.statements):
+            for t in (s.target, *(a.tensor for a in s.reads)):
+                shapes.setdefault(names.tensor(t), set()).add(t.shape)
+        return shapes
+
+    declared = found(whole)
+    declared |= {name: shapes for name, shapes in found(kernels).items() if len(shapes) == 1}
+    shown = {
+        (name, shape): names.fresh(f"{name}_flat")
+        for name, shapes in found(kernels).items()
+        for shape in sorted(shapes - declared[name], key=str)
+    }
+    return {name: next(iter(shapes)) for name, shapes in declared.items()}, shown
 
 
 def _collapsed(kernel: Kernel) -> Kernel:

@@ -9,7 +9,7 @@ import sympy
 
 from codegen.affine import Index
 from codegen.freeze import size_of
-from codegen.lower.loops import ZERO
+from codegen.lower.loops import ZERO, Shown
 from codegen.lower.reduction import Reductions, unguarded
 from codegen.machine import Machine
 from codegen.names import Names
@@ -17,14 +17,16 @@ from codegen.nest import Apply, Element, Expression, Let, Loop, Name, Node, Numb
 from codegen.notation import Reduce, Statement, Tensor
 from codegen.rewrite.maps import injective
 from codegen.schedule.fuse import Kernel, Stage
-from codegen.schedule.order import Schedule, choose_schedule
+from codegen.schedule.order import Schedule, choose_schedule, pointwise_order
 
 
 class KernelWriter(Reductions):
     """Writes the nodes of one kernel; tensors outside `stored` live in registers only."""
 
-    def __init__(self, names: Names, stored: set[str], machine: Machine) -> None:
-        super().__init__(names, machine)
+    def __init__(
+        self, names: Names, stored: set[str], machine: Machine, shown: Shown | None = None
+    ) -> None:
+        super().__init__(names, machine, shown)
         self.stored = stored
 
     def kernel(self, kernel: Kernel) -> list[Node]:
@@ -68,7 +70,7 @@ class KernelWriter(Reductions):
         """Give every element one value; the first axes may have loops already."""
         letters = [*outside, *(Index(f"z{axis}") for axis in range(len(outside), tensor.rank))]
         place = Element(
-            self.names.tensor(tensor),
+            self.array(tensor),
             tuple(Name(self.names.letter(i)) for i in letters),
             tensor.dtype,
         )
@@ -105,8 +107,10 @@ class KernelWriter(Reductions):
         nodes: list[Node] = []
         for stage in stages:
             nodes += self.point(stage)
-        self.schedules.append(Schedule(first.parallel, (), None))
-        return self.loops(first.parallel, unguarded(first), nodes, shared=True)
+        held = {stage.tensor.name for stage in stages} - self.stored
+        order = pointwise_order([s for stage in stages for s in stage.statements], held)
+        self.schedules.append(Schedule(order, (), None))
+        return self.loops(order, unguarded(first), nodes, shared=True)
 
     def point(self, stage: Stage) -> list[Node]:
         """Compute one stage at one point; keep it in a register, store it if anybody needs it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,14 +26,19 @@ from codegen.nest import (
 from codegen.notation import Access, Binding, Guard, Statement, Tensor
 
 ZERO = Number(0, "int64")
+Shown = Mapping[tuple[str, tuple[Size, ...]], str]
 SHORTEST = 8  # elements that are worth a vector
 
 
 class Loops:
-    """Writes loops, guards and accesses; `local` holds the values that are in registers."""
+    """Writes loops, guards and accesses; `local` holds the values that are in registers.
 
-    def __init__(self, names: Names) -> None:
+    `shown` names the arrays that show another one in a shape with fewer axes.
+    """
+
+    def __init__(self, names: Names, shown: Shown | None = None) -> None:
         self.names = names
+        self.shown = shown or {}
         self.local: dict[Tensor, Name | Element] = {}
 
     def loops(
@@ -159,7 +164,12 @@ class Loops:
     def element(self, tensor: Tensor, maps: Sequence[Any]) -> Element:
         """The element of a tensor's array at these coordinates."""
         at = tuple(whole(m, self.names.letter) for m in maps)
-        return Element(self.names.tensor(tensor), at, tensor.dtype)
+        return Element(self.array(tensor), at, tensor.dtype)
+
+    def array(self, tensor: Tensor) -> str:
+        """The name of the array that has a tensor's elements in its shape."""
+        name = self.names.tensor(tensor)
+        return self.shown.get((name, tensor.shape), name)
 
     def read(self, access: Access) -> Expression:
         """What an access reads: a register where the value is in one."""

@@ -11,7 +11,7 @@ import sympy
 
 from codegen.affine import Index, split
 from codegen.freeze import size_of, whole
-from codegen.lower.loops import ZERO, Loops
+from codegen.lower.loops import ZERO, Loops, Shown
 from codegen.lower.tile import tiled
 from codegen.machine import Machine
 from codegen.names import Names
@@ -38,8 +38,8 @@ POSITION = (Reduce.ARGMAX, Reduce.ARGMIN)
 class Reductions(Loops):
     """Writes the nests of reductions; `finish` says what becomes of each result."""
 
-    def __init__(self, names: Names, machine: Machine) -> None:
-        super().__init__(names)
+    def __init__(self, names: Names, machine: Machine, shown: Shown | None = None) -> None:
+        super().__init__(names, shown)
         self.machine = machine
         self.schedules: list[Schedule | Tile] = []
 

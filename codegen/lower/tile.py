@@ -13,7 +13,7 @@ from codegen.affine import Index
 from codegen.freeze import size_of, whole
 from codegen.names import Names
 from codegen.nest import Apply, Element, Expression, Let, Loop, Name, Node, Number, Scratch, Store
-from codegen.notation import Access, Statement
+from codegen.notation import Access, Statement, Tensor
 from codegen.schedule.tile import Segment, Tile
 
 ZERO = Number(0, "int64")
@@ -24,6 +24,9 @@ class Writer(Protocol):
     """What the loops of a tile need of the writer of the kernel around them."""
 
     names: Names
+
+    def array(self, tensor: Tensor) -> str:
+        """The name of the array that has a tensor's elements in its shape."""
 
     def loops(
         self, order: Any, s: Statement, leaf: list[Node], *, rolled: bool = False
@@ -114,7 +117,7 @@ class _Block:
                 for k in moving:
                     at[k] = Apply("+", (at[k], shift), "int64")
             kind = _in_memory(vector) if moving else self.kind
-            read = Element(self.names.tensor(part.tensor), tuple(at), kind)
+            read = Element(self.writer.array(part.tensor), tuple(at), kind)
             total = read if total is None else Apply("*", (total, read), vector)
         assert total is not None
         if scale != 1:

@@ -6,16 +6,20 @@ After:  y[n,k] += w[k,c]·x[n,c];  z[n,k] = max(y[n,k] + b[k], 0)         one ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy
 
 from codegen.affine import Box, Index, Size, as_size, split
+from codegen.machine import Machine
 from codegen.notation import Guard, Statement, Tensor
 from codegen.program import Program
 from codegen.rewrite.gather import expanded
+from codegen.schedule.collapse import collapse
+from codegen.schedule.order import pointwise_order
+from codegen.schedule.tile import tile_of
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,11 @@ def _counts(steps: Mapping[Index, Any], sizes: Mapping[Index, Size], n: Size | N
 
 
 def fuse(
-    program: Program, views: Mapping[Tensor, Tensor] | None = None, *, enabled: bool = True
+    program: Program,
+    machine: Machine,
+    views: Mapping[Tensor, Tensor] | None = None,
+    *,
+    enabled: bool = True,
 ) -> tuple[Kernel, ...]:
     """Give the kernels of a program in an order in which each follows what it reads.
 
@@ -139,7 +147,7 @@ def fuse(
             home[tensor] = home.get(views[tensor], -1)
             continue
         stage = _uniform(Stage(tensor, statements))
-        at = _place(stage, kernels, home) if enabled else None
+        at = _place(stage, kernels, home, machine) if enabled else None
         if at is None:
             at = len(kernels)
             kernels.append(Kernel((stage,)))
@@ -152,7 +160,9 @@ def fuse(
     return tuple(kernels)
 
 
-def _place(stage: Stage, kernels: Sequence[Kernel], home: dict[Tensor, int]) -> int | None:
+def _place(
+    stage: Stage, kernels: Sequence[Kernel], home: dict[Tensor, int], machine: Machine
+) -> int | None:
     """The kernel that an element-wise stage can join: the last one that makes what it reads."""
     if not stage.pointwise:
         return None
@@ -172,7 +182,21 @@ def _place(stage: Stage, kernels: Sequence[Kernel], home: dict[Tensor, int]) -> 
     for access in shown.reads:
         if home.get(access.tensor) == at and access.maps != points.get(access.tensor):
             return None
-    return at
+    return None if _astray(shown, kernel, machine, {t.name for t in home}) else at
+
+
+def _astray(
+    statement: Statement, kernel: Kernel, machine: Machine, computed: Collection[str]
+) -> bool:
+    """Whether a statement would hop through what is given along the lanes of a sum, and need not.
+
+    What the program computed itself is near, or lies along these lanes already.
+    """
+    tile = tile_of(kernel.stages[0].statements[-1], machine)
+    if tile is None or tile.lane not in statement.sizes:
+        return False
+    near = {*computed, statement.target.name}
+    return pointwise_order(collapse((statement,)), near)[-1] != tile.lane
 
 
 def _uniform(stage: Stage) -> Stage:
@@ -186,15 +210,17 @@ def _uniform(stage: Stage) -> Stage:
 
 
 def _over(statement: Statement, head: Statement, box: Box) -> Statement | None:
-    """Give a statement over the box of another one that covers a tensor of the same shape.
+    """Give a statement over the box of another one, where both run over as many points.
 
     Its indices get the other's letters; or, where that one counts along an axis in digits, those
     digits: z[i] = y[i] after y[4·t + i] is z[4·t + i] = y[4·t + i].
     """
-    if not covers_by_points(statement) or head.target.shape != statement.target.shape:
+    if not covers_by_points(statement):
         return None
     if tuple(statement.sizes[i] for i in statement.parallel) == tuple(n for _, n in box):
         return aligned(statement, box)
+    if head.target.shape != statement.target.shape:
+        return None
     if statement.reduced or not all(isinstance(m, Index) or m == 0 for m in statement.maps):
         return None
     rules = {m: to for m, to in zip(statement.maps, head.maps, strict=True) if m != 0}

@@ -7,6 +7,7 @@ it, or give another.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from codegen.notation import FLOATS, Reduce, Statement, Tensor
 
 LANES = 16  # floats in the widest vector register; narrower machines use several
 TILE = 64  # elements of a row that are accumulated at once, on the stack
+BETTER = 0.7  # the part of the cost that another innermost loop must not exceed
 TYPICAL = 64  # what a symbolic size is taken for
 
 
@@ -50,6 +52,22 @@ def choose_schedule(statement: Statement) -> Schedule:
     return Schedule(outer, reduced, lane)
 
 
+def pointwise_order(
+    statements: Sequence[Statement], near: Collection[str] = ()
+) -> tuple[Index, ...]:
+    """The loops of an element-wise nest: those of the box, innermost what walks along memory best.
+
+    All statements run over the box of the first; tensors called as in `near` cost nothing.
+    """
+    box = [i for i, _ in statements[0].box]
+    costs = [sum(cost(i, s, near) for s in statements) for i in box]
+    best = min(costs, default=0.0)
+    if not box or best > BETTER * costs[-1]:
+        return tuple(box)
+    lane = box[costs.index(best)]
+    return (*(i for i in box if i != lane), lane)
+
+
 def far_first(statement: Statement) -> tuple[Index, ...]:
     """The reduced indices, those with the longest steps through memory first."""
 
@@ -68,8 +86,11 @@ def _may_run(index: Index, statement: Statement) -> bool:
     return statement.op is Reduce.SUM and free and statement.target.dtype in FLOATS
 
 
-def cost(index: Index, statement: Statement) -> float:
-    """Give the relative cost of one element with this index innermost; 1 is no vectors at all."""
+def cost(index: Index, statement: Statement, near: Collection[str] = ()) -> float:
+    """Give the relative cost of one element with this index innermost; 1 is no vectors at all.
+
+    Tensors called as in `near` are at hand anyhow.
+    """
     length = _length(statement.sizes[index])
     if length < 4:
         return 1.0
@@ -82,8 +103,10 @@ def cost(index: Index, statement: Statement) -> float:
         *([(statement.target, statement.maps)] if index in statement.parallel else []),
     ]:
         step = stride(tensor, maps, index)
-        near = step.is_Integer and abs(step) <= 4
-        penalty += 0.0 if step == 0 else 0.5 if step == 1 else (0.25 if near else 1.0) * lanes
+        if step == 0 or tensor.name in near:
+            continue
+        short = step.is_Integer and abs(step) <= 4
+        penalty += 0.5 if step == 1 else (0.25 if short else 1.0) * lanes
     if index in statement.reduced:
         penalty += 1.0  # two loads for each product, and the sum over lanes at the end
     return per_element * penalty / (1.0 + 0.5 * (len(statement.reads) + 1))
