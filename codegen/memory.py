@@ -1,7 +1,6 @@
 """Where each tensor lives: views share memory, updates happen in place, dead arrays make room.
 
-Sizes may be symbolic, so the plan is made of slots: each slot is as large as its largest tenant,
-which is known for every size because one tenant's size provably bounds the others'.
+What is neither given nor a result lies in one workspace, at offsets that `codegen.arena` finds.
 """
 
 from __future__ import annotations
@@ -12,24 +11,15 @@ from typing import Any
 
 import sympy
 
-from codegen.affine import Dim, Size, nonnegative
+from codegen.affine import Dim, Size
+from codegen.arena import ALIGNMENT, Arena, Block, place
 from codegen.notation import Access, Reduce, Statement, Tensor
 from codegen.program import Program
 from codegen.rewrite.maps import injective
 from codegen.schedule.fuse import Kernel
 from codegen.schedule.group import Group
-from codegen.sizes import evaluate
 
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 BYTES = {"float32": 4, "float64": 8, "int32": 4, "bool": 1}
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A piece of the workspace and the tensors that live in it, one after the other."""
-
-    bytes: Size
-    tenants: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -37,11 +27,11 @@ class MemoryPlan:
     """Which array holds each tensor.
 
     `base` sends a view to the tensor whose memory it shows and an updated parameter's next value
-    to the parameter; tensors that are neither given nor in a slot never leave registers.
+    to the parameter; tensors that are neither given nor in the arena never leave registers.
     """
 
     base: Mapping[Tensor, Tensor]
-    slots: tuple[Slot, ...]
+    arena: Arena
     stored: frozenset[Tensor]
     copies: tuple[tuple[Tensor, Tensor], ...]
     program: Program
@@ -54,23 +44,33 @@ class MemoryPlan:
 
     def workspace(self, dims: Mapping[Dim, int]) -> int:
         """Give the size of the workspace in bytes for these sizes."""
-        return sum(_aligned(evaluate(s.bytes, dims)) for s in self.slots)
+        return self.arena.bytes(dims)
+
+    def live(self, dims: Mapping[Dim, int]) -> int:
+        """Give the most bytes of workspace tensors that live at the same time."""
+        return self.arena.live(dims)
 
     def __str__(self) -> str:
-        p = self.program
+        p, arena = self.program, self.arena
         held = [*p.inputs, *p.parameters, *p.outputs]
         lines = [f"{_size(t)!s:>16} bytes  {t.name}: {_role(t, p)}" for t in dict.fromkeys(held)]
-        for k, slot in enumerate(self.slots):
-            names = ", then ".join(t.name for t in slot.tenants)
-            lines.append(f"{slot.bytes!s:>16} bytes  slot {k}: {names}")
+        for block, start in zip(arena.blocks, arena.starts, strict=True):
+            while_ = f"while groups {block.born} to {block.dies} run"
+            lines.append(f"{block.bytes!s:>16} bytes  {block.tensor.name}: at {start}, {while_}")
+        for let in arena.lets:
+            most = ", ".join(map(str, let.sizes))
+            text = f"max({most})" if len(let.sizes) > 1 else most
+            lines.append(f"{'':>16}        {let.name} = {text}, rounded up to {ALIGNMENT}")
         lines += [
             f"{'':>16}        {v.name}: in the memory of {b.name}" for v, b in self.base.items()
         ]
-        total = sum((sympy.sympify(s.bytes) for s in self.slots), sympy.S.Zero)
-        lines.append(
-            f"{sympy.expand(total)!s:>16} bytes  workspace, each slot rounded up to {ALIGNMENT}"
-        )
-        return "\n".join(lines)
+        return "\n".join([*lines, *map(self._summary, arena.samples[::3])])
+
+    def _summary(self, dims: Mapping[Dim, int]) -> str:
+        where = "".join(f" at {d} = {n}" for d, n in dims.items())
+        total, live = self.workspace(dims), self.live(dims)
+        ratio = f", {total / live:.3f} of them" if live else ""
+        return f"{total:>16} bytes  workspace{where}; {live} live at the same time{ratio}"
 
 
 def _role(tensor: Tensor, program: Program) -> str:
@@ -81,10 +81,6 @@ def _role(tensor: Tensor, program: Program) -> str:
 
 def _size(tensor: Tensor) -> Any:
     return sympy.expand(sympy.Mul(BYTES[tensor.dtype], *map(sympy.sympify, tensor.shape)))
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def find_views(program: Program) -> dict[Tensor, Tensor]:
@@ -152,7 +148,7 @@ def plan(program: Program, groups: Sequence[Group], views: Mapping[Tensor, Tenso
         for tensor in kernel.reads:
             dies[home(tensor)] = at
     for _, new in copies:
-        dies[home(new)] = len(kernels)
+        dies[home(new)] = len(groups)
     read = {home(a.tensor) for k in kernels for stage in k.stages for a in stage.reads}
     for tensor in born.keys() - read:  # what nobody reads is written all the same
         dies.setdefault(tensor, born[tensor])
@@ -160,7 +156,8 @@ def plan(program: Program, groups: Sequence[Group], views: Mapping[Tensor, Tenso
     stored = frozenset(
         t for k in kernels for t in k.made if home(t) in given or dies.get(home(t), -1) >= 0
     )
-    return MemoryPlan(base, _slots(arrays, born, dies), stored, tuple(copies), program)
+    blocks = [Block(t, _whole(_size(t)), born[t], dies[t]) for t in arrays]
+    return MemoryPlan(base, place(blocks), stored, tuple(copies), program)
 
 
 def _in_place(old: Tensor, new: Tensor, kernels: Sequence[Kernel], home: Any) -> bool:
@@ -180,31 +177,6 @@ def _in_place(old: Tensor, new: Tensor, kernels: Sequence[Kernel], home: Any) ->
                     return False
     stage = kernels[at].stages[written]
     return stage.whole and old.dtype == new.dtype
-
-
-def _slots(
-    arrays: Sequence[Tensor], born: Mapping[Tensor, int], dies: Mapping[Tensor, int]
-) -> tuple[Slot, ...]:
-    """Give each array, in order of birth, the smallest free slot that is large enough."""
-    slots: list[list[Tensor]] = []
-    for tensor in sorted(arrays, key=lambda t: born[t]):
-        free = [
-            slot
-            for slot in slots
-            if dies[slot[-1]] < born[tensor]
-            and nonnegative(sympy.expand(_size(slot[0]) - _size(tensor)))
-        ]
-        if free:
-            best = min(
-                free,
-                key=lambda slot: float(
-                    _size(slot[0]).subs({d: 64 for d in _size(slot[0]).free_symbols})
-                ),
-            )
-            best.append(tensor)
-        else:
-            slots.append([tensor])
-    return tuple(Slot(_whole(_size(slot[0])), tuple(slot)) for slot in slots)
 
 
 def _whole(size: Any) -> Size:

@@ -33,9 +33,9 @@ RESERVED = frozenset(
 """Keywords of C and C++, names of the C library, and what generated code itself calls things."""
 
 
-# The entry's own names for pieces of the workspace, and words that the C library's headers, which
-# differ from system to system, may use as macros: M_PI, INT64_MAX, RAND_MAX.
-_OWNED = re.compile(r"slot\d+|(M|[A-Z][A-Z0-9]+)_[A-Z0-9_]*[A-Z][A-Z0-9_]*")
+# Words that the C library's headers, which differ from system to system, may use as macros: M_PI,
+# INT64_MAX, RAND_MAX.
+_OWNED = re.compile(r"(M|[A-Z][A-Z0-9]+)_[A-Z0-9_]*[A-Z][A-Z0-9_]*")
 
 
 def identifier(name: str) -> str:

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
+from sympy import sympify
+
 from codegen.affine import Size
+from codegen.arena import ALIGNMENT, Arena
 from codegen.emit.printer import SINGLE, TYPES, Printer, commented, function_text, signature
 from codegen.freeze import size_of
 from codegen.lower import Lowered
-from codegen.memory import ALIGNMENT, BYTES, MemoryPlan
+from codegen.memory import BYTES, MemoryPlan
 from codegen.names import Names
 from codegen.nest import Function, Number
 from codegen.notation import Tensor
@@ -116,21 +119,38 @@ def _dims(names: Names) -> list[str]:
     return [*lines, *(f"    (void){d};" for d in names.dims)] or ["    (void)dims;"]
 
 
-def _bytes(size: Size, names: Names) -> str:
-    blank = Printer(Function("", (), (), (), ()))
-    text = blank.expression(size_of(size, names.letter))
-    return f"(({text}) + {ALIGNMENT - 1}) / {ALIGNMENT} * {ALIGNMENT}"
+def _spelled(size: Size, names: Names) -> str:
+    return Printer(Function("", (), (), (), ())).expression(size_of(size, names.letter))
+
+
+def _greatest(sizes: Sequence[Size], names: Names) -> str:
+    text, *more = [_spelled(n, names) for n in sizes] or ["0"]
+    for other in more:
+        text = f"imax({text}, {other})"
+    return text
+
+
+def _lets(arena: Arena, wanted: Sequence[Size], names: Names) -> list[str]:
+    """Declare what these sizes are made of."""
+    used = {d for n in wanted for d in sympify(n).free_symbols}
+    lines = []
+    for let in reversed(arena.lets):
+        if let.name in used:
+            used |= {d for n in let.sizes for d in sympify(n).free_symbols}
+            lines.append(
+                f"    const int64_t {names.letter(let.name)} ="
+                f" ({_greatest(let.sizes, names)} + {ALIGNMENT - 1}) / {ALIGNMENT} * {ALIGNMENT};"
+            )
+    return lines[::-1]
 
 
 def _workspace(memory: MemoryPlan, names: Names, entry: str) -> str:
-    terms = [f"    bytes += {_bytes(slot.bytes, names)};" for slot in memory.slots]
     return "\n".join(
         [
             f"int64_t {entry}_workspace(const int64_t *dims) {{",
             *_dims(names),
-            "    int64_t bytes = 0;",
-            *terms,
-            "    return bytes;",
+            *_lets(memory.arena, memory.arena.ends, names),
+            f"    return {_greatest(memory.arena.ends, names)};",
             "}",
             "",
         ]
@@ -165,11 +185,12 @@ def _entry(
         places[tensor] = names.tensor(tensor)
     if not given:
         lines.append("    (void)arrays;")
-    for k, slot in enumerate(memory.slots):
-        tenants = ", ".join(commented(t.name) for t in slot.tenants)
-        lines.append(f"    void *slot{k} = workspace; /* {tenants} */")
-        lines.append(f"    workspace += {_bytes(slot.bytes, names)};")
-        places |= {t: f"slot{k}" for t in slot.tenants}
+    arena = memory.arena
+    lines += _lets(arena, arena.starts, names)
+    for block, start in zip(arena.blocks, arena.starts, strict=True):
+        place = places[block.tensor] = names.tensor(block.tensor)
+        shown = commented(describe(block.tensor))
+        lines.append(f"    void *{place} = workspace + {_spelled(start, names)}; /* {shown} */")
     lines += ["    (void)workspace;", "    (void)team;"]
     lines.append("    const float_mode before = flush_denormals();")
     for low in lowered:

@@ -1,21 +1,22 @@
 """Memory: nothing that is still needed is overwritten, and updates see the old values."""
 
 import itertools
-import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from codegen.affine import Dim
+from codegen.arena import aligned
 from codegen.compile import PLAIN, Options, load, make_plan
-from codegen.memory import MemoryPlan, Slot
+from codegen.memory import MemoryPlan
 from codegen.notation import NotationError, Statement, Tensor, indices, statement
 from codegen.program import Program
-from codegen.schedule.fuse import Kernel
+from codegen.schedule import Group
 from codegen.sizes import evaluate
 from tests.codegen.drawing import random_cases
-from tests.codegen.running import Case, assert_agree, differences, expected, run_c, shape_of
+from tests.codegen.running import Case, assert_agree, differences, expected, run_c
 
 N = Dim("N")
 i, j, k = indices("i j k")
@@ -23,32 +24,36 @@ p, q = Tensor("p", (7,), "float64"), Tensor("q", (7,), "float64")
 a, b = Tensor("a", (7,), "float64"), Tensor("b", (7,), "float64")
 
 
-def overwritten(memory: MemoryPlan, kernels: tuple[Kernel, ...]) -> list[str]:
-    """Run the plan on paper: who lives in each slot when it is read?"""
-    slot_of = {t: k for k, slot in enumerate(memory.slots) for t in slot.tenants}
-    tenant: dict[int, Tensor] = {}
+def overwritten(memory: MemoryPlan, groups: Sequence[Group], dims: Mapping[Dim, int]) -> list[str]:
+    """Run the plan on paper: who wrote last into the bytes of a tensor when it is read?"""
+    offsets = memory.arena.offsets(dims)
+    sizes = {b.tensor: evaluate(b.bytes, dims) for b in memory.arena.blocks}
+    owner: dict[int, Tensor] = {}
     wrong = []
-    for at, kernel in enumerate(kernels):
-        for t in kernel.reads:
-            home = memory.home(t)
-            if home in slot_of and tenant.get(slot_of[home]) != home:
-                wrong.append(f"kernel {at} reads {t.name}, but there is {tenant}")
-        for t in kernel.made:
-            home = memory.home(t)
-            if home in slot_of:
-                reading = {memory.home(r) for r in kernel.reads}
-                before = tenant.get(slot_of[home])
-                if before != home and before in reading:
-                    wrong.append(f"kernel {at} writes {t.name} over {before}, which it reads")
-                tenant[slot_of[home]] = home
+    for at, group in enumerate(groups):
+        reading = {memory.home(t) for k in group.kernels for t in k.reads}
+        writing = {memory.home(t) for k in group.kernels for t in k.made}
+        written: dict[int, Tensor] = {}
+        for t in (writing & offsets.keys()) - reading:
+            cells = range(offsets[t], offsets[t] + sizes[t])
+            clash = {written[c] for c in cells if c in written}
+            clash |= {owner[c] for c in cells if owner.get(c) in reading}
+            wrong += [f"group {at} writes {t.name} over {o.name}, also in use" for o in clash]
+            written |= dict.fromkeys(cells, t)
+        for t in reading & offsets.keys() - writing:
+            found = {owner.get(c) for c in range(offsets[t], offsets[t] + sizes[t])}
+            if found - {t}:
+                wrong.append(f"group {at} reads {t.name}, but there is {found}")
+        owner |= written
     return wrong
 
 
 @pytest.mark.parametrize("options", [Options(), PLAIN], ids=["default", "plain"])
-def test_no_two_live_tensors_share_a_slot(options: Options) -> None:
+def test_no_two_live_tensors_share_memory(options: Options) -> None:
     for case in [chain(), *random_cases(150, start=40_000)]:
         plan = make_plan(case.program, options)
-        assert overwritten(plan.memory, plan.kernels) == [], f"{case}\n{plan.memory}"
+        wrong = overwritten(plan.memory, plan.groups, case.dims)
+        assert wrong == [], f"{case}\n{plan.memory}"
 
 
 def chain() -> Case:
@@ -67,25 +72,33 @@ def chain() -> Case:
 def test_ten_steps_take_the_memory_of_two() -> None:
     case = chain()
     plan = make_plan(case.program, Options(layouts=False))
-    assert [len(slot.tenants) for slot in plan.memory.slots] == [5, 4]
+    for n in (1, 4, 100):
+        assert plan.memory.live({N: n}) == 2 * 4 * 4 * n
+        assert plan.memory.workspace({N: n}) == 2 * aligned(4 * 4 * n)
     assert_agree([case], profile="debug+strict")
 
 
 def test_the_simulation_notices_a_wrong_plan() -> None:
     plan = make_plan(chain().program, Options(layouts=False))
-    (first, second) = plan.memory.slots
-    wrong = replace(plan.memory, slots=(Slot(first.bytes, (*first.tenants, *second.tenants)),))
-    assert overwritten(wrong, plan.kernels)
+    arena = plan.memory.arena
+    wrong = replace(plan.memory, arena=replace(arena, starts=(0,) * len(arena.starts)))
+    assert overwritten(wrong, plan.groups, {N: 3})
 
 
-def test_a_slot_is_as_large_as_each_of_its_tenants() -> None:
-    for case in random_cases(150, start=40_000):
-        memory = make_plan(case.program, PLAIN).memory
-        for slot in memory.slots:
-            room = evaluate(slot.bytes, case.dims)
-            for t in slot.tenants:
-                cells = math.prod(shape_of(t, case.dims))
-                assert room >= cells * np.dtype(t.dtype).itemsize, f"{case}\n{memory}"
+def test_the_report_says_what_is_alive_at_once() -> None:
+    x, y, z = Tensor("x", (N, 5)), Tensor("y", (N, 5)), Tensor("z", (N,))
+    program = Program(
+        (x,),
+        (z,),
+        (statement(y[i, j], "+=", x[i, k] * x[i, j]), statement(z[i], "+=", y[i, j] * y[i, 4 - j])),
+    )
+    shown = [" ".join(line.split()) for line in str(make_plan(program).memory).splitlines()]
+    assert shown[2:6] == [
+        "20*N bytes y: at 0, while groups 0 to 1 run",
+        "bytes 0 = 20*N, rounded up to 64",
+        "64 bytes workspace at N = 1; 20 live at the same time, 3.200 of them",
+        "1280 bytes workspace at N = 64; 1280 live at the same time, 1.000 of them",
+    ]
 
 
 def updated(
@@ -188,7 +201,7 @@ def test_a_view_takes_no_memory_and_no_kernel() -> None:
     )
     plan = make_plan(program, Options(off=frozenset({"inline"})))
     assert plan.memory.home(y) == x
-    assert plan.memory.slots == () and len(plan.kernels) == 1
+    assert plan.memory.arena.blocks == () and len(plan.kernels) == 1
 
 
 def test_given_tensors_are_no_next_values() -> None:
