@@ -19,6 +19,7 @@ from codegen.compile import Executable, Options, Plan, aligned_bytes, load, make
 from codegen.compile import freeze as freeze_plan
 from codegen.interpret import interpret
 from codegen.sizes import SizeError, bind_dims, evaluate
+from codegen.tune import Tuning
 from graphcnn.arguments import as_array, misfit, require_classes, require_sizes, shown, wrong_names
 from graphcnn.backward import adjoints
 from graphcnn.errors import (
@@ -31,6 +32,7 @@ from graphcnn.errors import (
 )
 from graphcnn.graph import Constant, Graph, Node, Parameter
 from graphcnn.program import Lowered, to_program
+from graphcnn.tuning import Subject, sizes_of, tuned
 
 Array = npt.NDArray[Any]
 Updates = Iterable[tuple[Node, Node]]
@@ -55,6 +57,7 @@ def compile(
     threads: int | None = None,
     exact: bool = False,
     freeze: bool = False,
+    tune: bool | Mapping[str, int] = False,
     options: Options | None = None,
 ) -> Step:
     """Give a function of the graph's inputs that computes the outputs and applies the updates.
@@ -70,6 +73,11 @@ def compile(
     (Winograd's algorithms for convolutions: about ten times the rounding of a plain sum).
     `freeze` takes the parameters as they are now for good: what follows from them alone, such as
     weights in the order that the C reads them in, is worked out once and not in each call.
+    `tune` measures the best few schedules on this machine, on random numbers, and takes others than
+    the cost model's only where they are clearly faster; graphs with dims say how long these are to
+    be: `tune={"N": 32}`. It is done once: what was chosen is remembered for this graph, machine,
+    compiler and count of threads, and `step.tuning` shows the table of what was measured. Other
+    schedules add in another order, so the last bits of results may be others than untuned.
     `options` switch optimisations off one by one.
 
     Raises `GraphError` where the graph has no meaning, `CompilerNotFound` where backend is "c"
@@ -98,16 +106,37 @@ def compile(
             )
         lowered = to_program(nodes, changes, name)
         choices = _choices(lowered)
+        sizes = _tuning_sizes(tune, lowered, backend)
     except GraphError as error:
         raise error if error.who else error.at(f"compile {name!r}", origin) from None
     settings = replace(options or Options(), exact=exact or (options or Options()).exact)
+    subject = Subject(lowered.program, settings, freeze, threads)
+    tuning = None
+    if sizes is not None and _compiles(chosen):
+        tuning = tuned(subject, sizes)
+        settings = tuning.options
     made = make_plan(lowered.program, settings)
     prepared: dict[str, Array] | None = None
     if freeze:
         once, made = freeze_plan(made)
         prepared = _prepared(once, lowered, chosen)
     executable = _executable(chosen, made, threads)
-    return Step(lowered, made, outputs, nodes, choices, executable, prepared)
+    return Step(lowered, made, outputs, nodes, choices, executable, prepared, subject, tuning)
+
+
+def _tuning_sizes(tune: Any, lowered: Lowered, backend: str | None) -> dict[str, int] | None:
+    """Give the sizes to tune for; None to leave it."""
+    sizes = sizes_of(tune, lowered.program.dims)
+    if sizes is None:
+        return None
+    if backend == "numpy":
+        raise GraphError(
+            'tune with backend="numpy"',
+            rule="what is tuned are the schedules of the C; the interpreter has none",
+            fix='leave one of them out, or backend="c"',
+        )
+    require_sizes(lowered.graph.nodes, {d: sizes[d.name] for d in lowered.program.dims})
+    return sizes
 
 
 def _prepared(once: Plan, lowered: Lowered, backend: str) -> dict[str, Array]:
@@ -209,12 +238,17 @@ def _backend(asked: str | None) -> str:
 
 def _executable(backend: str, made: Plan, threads: int | None) -> Executable | None:
     """Give the compiled program, or None to interpret it."""
-    if backend == "numpy":
-        return None
-    if backend == "auto" and find_toolchain() is None:
-        _give_notice()
+    if not _compiles(backend):
         return None
     return load(made, threads=threads)
+
+
+def _compiles(backend: str) -> bool:
+    """Whether there is to be C; gives a notice where there would be if there were a compiler."""
+    if backend == "auto" and find_toolchain() is None:
+        _give_notice()
+        return False
+    return backend != "numpy"
 
 
 @functools.cache
@@ -242,8 +276,12 @@ class Step:
         choices: Sequence[tuple[int, Size]],
         executable: Executable | None,
         prepared: Mapping[str, Array] | None,
+        subject: Subject,
+        tuning: Tuning | None,
     ) -> None:
         self.plan = made
+        self.subject = subject
+        self.tuning = tuning
         self.graph: Graph = lowered.graph
         self._structure = structure
         self._executable = executable
@@ -354,6 +392,8 @@ class Step:
         """Every stage of the compilation as text, from the graph to the C."""
         stages = Stages(graph=str(self.graph), adjoints=adjoints(self.graph))
         stages.update(self.plan.stages)
+        if self.tuning:
+            stages["tuning"] = str(self.tuning)
         return stages
 
     @property
