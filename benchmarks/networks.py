@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -14,20 +14,22 @@ from benchmarks.architectures import (
     EPS,
     L2_FACTOR,
     LEARNING_RATE,
-    AnyLayer,
     Architecture,
-    Conv,
-    Linear,
-    MaxPool,
-    Residual,
-    Simple,
     batch_of,
     initial_weights,
 )
+from benchmarks.ops import Ops
 from graphcnn.optim import Updates
 
 Network = tuple[g.Node, g.Node]
-Weights = Mapping[str, g.Parameter]
+OPS = Ops(
+    convolution=lambda x, w, b, stride, padding: g.conv2d(x, w, b, stride=stride, padding=padding),
+    linear=g.linear,
+    max_pool=g.max_pool2d,
+    relu=g.relu,
+    flatten=g.flatten,
+    mean=lambda x: g.mean(x, axis=(2, 3)),
+)
 
 
 def network(architecture: Architecture, batch_size: int | None = None) -> Network:
@@ -37,38 +39,12 @@ def network(architecture: Architecture, batch_size: int | None = None) -> Networ
     label = g.input("label", (size,), "int32")
     values = initial_weights(architecture)
     weights = {name: g.parameter(name, value) for name, value in values.items()}
-    scores = _apply_all(architecture.layers, image, weights)
+    scores = OPS.apply(architecture.layers, image, weights)
     loss = g.mean(g.softmax_cross_entropy(scores, label))
     for weight in g.trainable(loss):
         if weight.name.endswith("weight"):
             loss = loss + g.l2(weight, L2_FACTOR)
     return loss, scores
-
-
-def _apply_all(layers: tuple[AnyLayer, ...], x: g.Node, weights: Weights) -> g.Node:
-    for layer in layers:
-        x = _apply(layer, x, weights)
-    return x
-
-
-def _apply(layer: AnyLayer, x: g.Node, weights: Weights) -> g.Node:
-    match layer:
-        case Conv(name, _, _, stride, padding):
-            weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
-            return g.conv2d(x, weight, bias, stride=stride, padding=padding)
-        case Linear(name):
-            return g.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
-        case MaxPool(kernel, stride, padding):
-            return g.max_pool2d(x, kernel, stride, padding)
-        case Residual(body, shortcut):
-            return g.relu(_apply_all(body, x, weights) + _apply_all(shortcut, x, weights))
-        case Simple.RELU:
-            return g.relu(x)
-        case Simple.FLATTEN:
-            return g.flatten(x)
-        case Simple.MEAN:
-            return g.mean(x, axis=(2, 3))
-    raise TypeError(f"no graphcnn op for {layer}; add it to networks.py")
 
 
 NETWORKS: dict[str, Callable[[], Network]] = {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
 
 from benchmarks.architectures import Architecture, Arrays, Shape, Simple, steps
@@ -27,6 +30,17 @@ def filters_first(w: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(w.transpose(3, 2, 0, 1))
 
 
+def layer_first(
+    found: Mapping[str, Any], filters: Callable[[np.ndarray], np.ndarray] = filters_first
+) -> Arrays:
+    """Give a layer's results with channels first."""
+    arrays = {name: np.asarray(array) for name, array in found.items()}
+    return {
+        name: array if array.ndim != 4 else (filters if name == "dweight" else images_first)(array)
+        for name, array in arrays.items()
+    }
+
+
 def weights_last(architecture: Architecture, weights: Arrays) -> Arrays:
     """Give a network's weights in these layouts; what follows Flatten reads H, W, C."""
     flattened = _flattened(architecture)
@@ -44,13 +58,16 @@ def weights_last(architecture: Architecture, weights: Arrays) -> Arrays:
 
 
 def weights_first(architecture: Architecture, weights: Arrays) -> Arrays:
-    """Undo `weights_last`; a name may end in something after the weight's."""
+    """Undo `weights_last`; a name may end in something after the weight's.
+
+    What is no matrix and no filter stays, like biases and the loss.
+    """
     flattened = _flattened(architecture)
 
     def turn(name: str, w: np.ndarray) -> np.ndarray:
         if w.ndim == 4:
             return filters_first(w)
-        if w.ndim == 1:
+        if w.ndim < 2:
             return w
         w = w.T
         for known, (channels, height, width) in flattened.items():

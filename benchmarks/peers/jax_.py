@@ -11,30 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from benchmarks.architectures import (
-    ALPHA,
-    EPS,
-    L2_FACTOR,
-    LEARNING_RATE,
-    AnyLayer,
-    Architecture,
-    Arrays,
-    Conv,
-    Linear,
-    MaxPool,
-    Residual,
-    Simple,
-)
+from benchmarks.architectures import ALPHA, EPS, L2_FACTOR, LEARNING_RATE, Architecture, Arrays
 from benchmarks.data import RESULTS
+from benchmarks.ops import Ops
 from benchmarks.peers.channels_last import (
-    filters_first,
     filters_last,
-    images_first,
     images_last,
+    layer_first,
     weights_first,
     weights_last,
 )
-from benchmarks.peers.peer import Case, Results
+from benchmarks.peers.peer import Case, Results, punished, step_results, variables
 from benchmarks.rows import Layer
 
 FIRST, LAST = ("NCHW", "OIHW", "NCHW"), ("NHWC", "HWIO", "NHWC")
@@ -47,6 +34,14 @@ class Framework:
         # The caller waits for each result anyway, so another thread would only add a switch.
         jax.config.update("jax_cpu_enable_async_dispatch", False)
         self._last = channels_last
+        self._ops = Ops(
+            convolution=self._convolve,
+            linear=lambda x, w, b: x @ (w if self._last else w.T) + b,
+            max_pool=self._max_pool,
+            relu=jax.nn.relu,
+            flatten=lambda x: x.reshape(len(x), -1),
+            mean=lambda x: x.mean((1, 2) if self._last else (2, 3)),
+        )
 
     def layer(self, layer: Layer, direction: str, arrays: Arrays) -> Case:
         turn_weight = filters_last if self._last else np.asarray
@@ -68,7 +63,7 @@ class Framework:
         def step(given: dict[str, jax.Array]) -> dict[str, jax.Array]:
             if names == ("y",):
                 return {"y": convolve(given)}
-            wanted = {name[1:]: given[name[1:]] for name in names if name != "y"}
+            wanted = {name: given[name] for name in variables(direction)}
             y, backward = jax.vjp(lambda some: convolve({**given, **some}), wanted)
             gradients = {f"d{name}": g for name, g in backward(given["dy"])[0].items()}
             return {name: ({"y": y} | gradients)[name] for name in names}
@@ -76,13 +71,9 @@ class Framework:
         compiled = jax.jit(step)
 
         def results(found: dict[str, jax.Array]) -> Results:
-            turned = {}
-            for name, value in found.items():
-                array = np.asarray(value)
-                if self._last and array.ndim == 4:
-                    array = filters_first(array) if name == "dweight" else images_first(array)
-                turned[name] = array
-            return turned
+            if self._last:
+                return layer_first(found)
+            return {name: np.asarray(value) for name, value in found.items()}
 
         return Case(lambda: jax.block_until_ready(compiled(given)), results)
 
@@ -94,9 +85,9 @@ class Framework:
         image, label = jnp.asarray(self._image(images)), jnp.asarray(labels)
 
         def loss_of(weights: dict[str, jax.Array], image: Any, label: Any) -> jax.Array:
-            logs = jax.nn.log_softmax(self._apply_all(architecture.layers, image, weights))
+            logs = jax.nn.log_softmax(self._ops.apply(architecture.layers, image, weights))
             truth = jax.nn.one_hot(label, logs.shape[1])
-            penalty = sum((w * w).sum() for n, w in weights.items() if n.endswith("weight"))
+            penalty = sum((w * w).sum() for w in punished(weights))
             return -(logs * truth).sum() / len(label) + L2_FACTOR * penalty
 
         def step(weights: Any, squares: Any, image: Any, label: Any) -> Any:
@@ -118,11 +109,9 @@ class Framework:
             return loss.block_until_ready()
 
         def results(loss: jax.Array) -> Results:
-            found = {**state, **{f"{name}.mean_square": e for name, e in squares.items()}}
+            found = step_results(loss, state, squares)
             copied = {name: np.array(value) for name, value in found.items()}
-            if self._last:
-                copied = weights_first(architecture, copied)
-            return {"loss": np.asarray(loss), **copied}
+            return weights_first(architecture, copied) if self._last else copied
 
         return Case(run, results)
 
@@ -130,7 +119,7 @@ class Framework:
         constants = self._weights(architecture, weights)
         image = jnp.asarray(self._image(images))
         # As constants, so that XLA may lay the weights out once and for all.
-        compiled = jax.jit(lambda x: self._apply_all(architecture.layers, x, constants))
+        compiled = jax.jit(lambda x: self._ops.apply(architecture.layers, x, constants))
         return Case(
             lambda: compiled(image).block_until_ready(),
             lambda scores: {"scores": np.asarray(scores)},
@@ -171,32 +160,6 @@ class Framework:
             feature_group_count=groups,
         )
         return y + (b if self._last else b[:, None, None])
-
-    def _apply_all(self, layers: tuple[AnyLayer, ...], x: Any, weights: Any) -> Any:
-        for layer in layers:
-            x = self._apply(layer, x, weights)
-        return x
-
-    def _apply(self, layer: AnyLayer, x: Any, weights: Any) -> Any:
-        match layer:
-            case Conv(name, _, _, stride, padding):
-                w, b = weights[f"{name}.weight"], weights[f"{name}.bias"]
-                return self._convolve(x, w, b, stride, padding)
-            case Linear(name):
-                w = weights[f"{name}.weight"]
-                return x @ (w if self._last else w.T) + weights[f"{name}.bias"]
-            case MaxPool(kernel, stride, padding):
-                return self._max_pool(x, kernel, stride, padding)
-            case Residual(body, shortcut):
-                y = self._apply_all(body, x, weights) + self._apply_all(shortcut, x, weights)
-                return jax.nn.relu(y)
-            case Simple.RELU:
-                return jax.nn.relu(x)
-            case Simple.FLATTEN:
-                return x.reshape(len(x), -1)
-            case Simple.MEAN:
-                return x.mean((1, 2) if self._last else (2, 3))
-        raise TypeError(f"no JAX op for {layer}; add it to jax_.py")
 
     def _max_pool(self, x: Any, kernel: int, stride: int, padding: int) -> Any:
         axis = 1 if self._last else 2

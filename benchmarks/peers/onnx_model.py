@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from benchmarks.architectures import (
-    AnyLayer,
-    Architecture,
-    Arrays,
-    Conv,
-    Linear,
-    MaxPool,
-    Residual,
-    Simple,
-)
+from benchmarks.architectures import Architecture, Arrays
+from benchmarks.ops import Ops
 from benchmarks.rows import Layer
 
 OPSET, IR_VERSION = 17, 8  # old enough for every reader
@@ -33,6 +27,16 @@ class _Model:
         result = f"t{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, inputs, [result], **attributes))
         return result
+
+    def convolution(self, x: str, w: str, b: str, stride: int, padding: int) -> str:
+        return self.add("Conv", x, w, b, strides=[stride] * 2, pads=[padding] * 4)
+
+    def linear(self, x: str, w: str, b: str) -> str:
+        return self.add("Gemm", x, w, b, transB=1)
+
+    def max_pool(self, x: str, kernel: int, stride: int, padding: int) -> str:
+        window = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [padding] * 4}
+        return self.add("MaxPool", x, **window)
 
     def text(self, inputs: Arrays, outputs: dict[str, str]) -> bytes:
         """Give the file's bytes."""
@@ -67,40 +71,20 @@ def layer_model(layer: Layer, arrays: Arrays) -> bytes:
 def network_model(architecture: Architecture, weights: Arrays, images: np.ndarray) -> bytes:
     """Image → scores, the weights constant."""
     model = _Model(weights)
-    return model.text(
-        {"image": images}, {"scores": _apply_all(model, architecture.layers, "image")}
+    ops = Ops(
+        convolution=model.convolution,
+        linear=model.linear,
+        max_pool=model.max_pool,
+        relu=partial(model.add, "Relu"),
+        flatten=partial(model.add, "Flatten"),
+        mean=lambda x: model.add("Flatten", model.add("GlobalAveragePool", x)),
+        add=partial(model.add, "Add"),
     )
+    scores = ops.apply(architecture.layers, "image", {name: name for name in weights})
+    return model.text({"image": images}, {"scores": scores})
 
 
 def product_model(x: np.ndarray, y: np.ndarray) -> bytes:
     """x, y → z."""
     model = _Model({})
     return model.text({"x": x, "y": y}, {"z": model.add("Mul", "x", "y")})
-
-
-def _apply_all(model: _Model, layers: tuple[AnyLayer, ...], x: str) -> str:
-    for layer in layers:
-        x = _apply(model, layer, x)
-    return x
-
-
-def _apply(model: _Model, layer: AnyLayer, x: str) -> str:
-    match layer:
-        case Conv(name, _, _, stride, padding):
-            w, b = f"{name}.weight", f"{name}.bias"
-            return model.add("Conv", x, w, b, strides=[stride] * 2, pads=[padding] * 4)
-        case Linear(name):
-            return model.add("Gemm", x, f"{name}.weight", f"{name}.bias", transB=1)
-        case MaxPool(kernel, stride, padding):
-            window = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [padding] * 4}
-            return model.add("MaxPool", x, **window)
-        case Residual(body, shortcut):
-            branches = (_apply_all(model, branch, x) for branch in (body, shortcut))
-            return model.add("Relu", model.add("Add", *branches))
-        case Simple.RELU:
-            return model.add("Relu", x)
-        case Simple.FLATTEN:
-            return model.add("Flatten", x)
-        case Simple.MEAN:
-            return model.add("Flatten", model.add("GlobalAveragePool", x))
-    raise TypeError(f"no ONNX op for {layer}; add it to onnx_model.py")

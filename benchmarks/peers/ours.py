@@ -12,7 +12,7 @@ import graphcnn as g
 from benchmarks import networks
 from benchmarks.architectures import Architecture, Arrays
 from benchmarks.data import RESULTS
-from benchmarks.peers.peer import Case, Results
+from benchmarks.peers.peer import Case, Results, variables
 from benchmarks.rows import Layer
 
 
@@ -36,15 +36,12 @@ class Framework:
             groups=layer.groups,
             name="y",
         )
-        nodes = {"y": y}
-        for name, node in (("dx", x), ("dweight", weight), ("dbias", bias)):
-            if name in RESULTS[direction]:
-                nodes[name] = node
-        wanted = [node for name, node in nodes.items() if name != "y"]
+        found, nodes = {"y": y}, {"x": x, "weight": weight, "bias": bias}
+        wanted = variables(direction)
         if wanted:
-            gradients = g.grad(y, wanted, seed=dy)
-            nodes = {"y": y, **dict(zip(list(nodes)[1:], gradients, strict=True))}
-        outputs = {name: nodes[name] for name in RESULTS[direction]}
+            gradients = g.grad(y, [nodes[name] for name in wanted], seed=dy)
+            found |= {f"d{name}": d for name, d in zip(wanted, gradients, strict=True)}
+        outputs = {name: found[name] for name in RESULTS[direction]}
         # As the inference engines do: the weights of a forward pass alone are constants.
         step = self._compile(outputs, name="layer", freeze=not wanted)
         return Case(_call(step, arrays), dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.architectures import Architecture, Arrays
+from benchmarks.data import RESULTS
 from benchmarks.rows import Layer
 
 Results = dict[str, npt.NDArray[Any]]
@@ -25,6 +26,27 @@ class Case:
 
     run: Callable[[], Any]
     results: Callable[[Any], Results]
+
+
+def variables(direction: str) -> tuple[str, ...]:
+    """Give what a layer row asks gradients of.
+
+    >>> variables("forward+backward")
+    ('x', 'weight', 'bias')
+    """
+    return tuple(name[1:] for name in RESULTS[direction] if name != "y")
+
+
+def punished(weights: Mapping[str, Any]) -> list[Any]:
+    """Give what L2 adds up: the weights, and no biases."""
+    return [w for name, w in weights.items() if name.endswith("weight")]
+
+
+def step_results(
+    loss: Any, weights: Mapping[str, Any], squares: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Give by name what is verified after the first step; squares are RMSProp's means of them."""
+    return {"loss": loss, **weights, **{f"{name}.mean_square": e for name, e in squares.items()}}
 
 
 class UnsupportedError(Exception):

@@ -13,30 +13,18 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.architectures import (
-    ALPHA,
-    EPS,
-    L2_FACTOR,
-    LEARNING_RATE,
-    AnyLayer,
-    Architecture,
-    Arrays,
-    Conv,
-    Linear,
-    MaxPool,
-    Residual,
-    Simple,
-)
+from benchmarks.architectures import ALPHA, EPS, L2_FACTOR, LEARNING_RATE, Architecture, Arrays
 from benchmarks.data import RESULTS
+from benchmarks.ops import Ops
 from benchmarks.peers.channels_last import (
     filters_first,
     filters_last,
-    images_first,
     images_last,
+    layer_first,
     weights_first,
     weights_last,
 )
-from benchmarks.peers.peer import Case, Results
+from benchmarks.peers.peer import Case, Results, punished, step_results, variables
 from benchmarks.rows import Layer
 
 Tensors = Mapping[str, Any]
@@ -63,7 +51,7 @@ class Framework:
             given = dict(zip(order, values, strict=True))
             if names == ("y",):
                 return [_convolve_layer(layer, given)]
-            wanted = [given[name[1:]] for name in names if name != "y"]
+            wanted = [given[name] for name in variables(direction)]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(wanted)
                 y = _convolve_layer(layer, given)
@@ -73,14 +61,7 @@ class Framework:
         values = [given[name] for name in order]
 
         def results(found: list[Any]) -> Results:
-            turned = {}
-            for name, value in zip(names, found, strict=True):
-                array = value.numpy()
-                if array.ndim == 4:
-                    turn_back = images_first if name != "dweight" else _filters_back(layer)
-                    array = turn_back(array)
-                turned[name] = array
-            return turned
+            return layer_first(dict(zip(names, found, strict=True)), _filters_back(layer))
 
         return Case(lambda: step(*values), results)
 
@@ -96,11 +77,9 @@ class Framework:
         @self._compiled
         def step(image: Any, label: Any) -> Any:
             with tf.GradientTape() as tape:
-                scores = _apply_all(architecture.layers, image, variables)
+                scores = OPS.apply(architecture.layers, image, variables)
                 losses = tf.nn.sparse_softmax_cross_entropy_with_logits(label, scores)
-                penalties = [
-                    tf.nn.l2_loss(w) for name, w in variables.items() if name.endswith("weight")
-                ]
+                penalties = [tf.nn.l2_loss(w) for w in punished(variables)]
                 loss = tf.reduce_mean(losses) + 2 * L2_FACTOR * tf.add_n(penalties)
             gradients = tape.gradient(loss, list(variables.values()))
             for (name, w), g in zip(variables.items(), gradients, strict=True):
@@ -118,9 +97,9 @@ class Framework:
             return loss
 
         def results(loss: Any) -> Results:
-            found = {**variables, **{f"{name}.mean_square": e for name, e in squares.items()}}
+            found = step_results(loss, variables, squares)
             copied = {name: np.array(value) for name, value in found.items()}
-            return {"loss": loss.numpy(), **weights_first(architecture, copied)}
+            return weights_first(architecture, copied)
 
         return Case(lambda: step(image, label), results)
 
@@ -129,7 +108,7 @@ class Framework:
             name: tf.constant(w) for name, w in weights_last(architecture, weights).items()
         }
         image = tf.constant(images_last(images))
-        step = self._compiled(lambda x: _apply_all(architecture.layers, x, constants))
+        step = self._compiled(lambda x: OPS.apply(architecture.layers, x, constants))
         return Case(lambda: step(image), lambda scores: {"scores": scores.numpy()})
 
     def product(self, x: np.ndarray, y: np.ndarray) -> Case:
@@ -164,52 +143,45 @@ def _filters_back(layer: Layer) -> Any:
 def _convolve_layer(layer: Layer, given: Tensors) -> Any:
     x, w, b = (given[name] for name in ("x", "weight", "bias"))
     padding, stride, dilation = layer.padding, layer.stride, layer.dilation
-    kept = 2 * padding == dilation * (layer.kernel - 1) and stride == 1
     if not _depthwise(layer):
-        return _convolve(x, w, b, stride, padding, dilation, kept)
-    if not kept:
-        x, padding = tf.pad(x, _edges(padding)), 0
-    how = "SAME" if kept else "VALID"
+        return _convolve(x, w, b, stride, padding, dilation)
+    how = "SAME"
+    if not _kept(w, stride, padding, dilation):
+        x, how = tf.pad(x, _edges(padding)), "VALID"
     y = tf.nn.depthwise_conv2d(x, w, [1, stride, stride, 1], how, dilations=[dilation] * 2)
     return tf.nn.bias_add(y, b)
 
 
-def _convolve(
-    x: Any, w: Any, b: Any, stride: int, padding: int, dilation: int = 1, kept: bool = False
-) -> Any:
+def _convolve(x: Any, w: Any, b: Any, stride: int, padding: int, dilation: int = 1) -> Any:
+    kept = _kept(w, stride, padding, dilation)
     how = "SAME" if kept else _edges(padding) if padding else "VALID"
     return tf.nn.bias_add(tf.nn.conv2d(x, w, stride, how, dilations=dilation), b)
+
+
+def _kept(w: Any, stride: int, padding: int, dilation: int) -> bool:
+    """Whether images stay as large as they are."""
+    return stride == 1 and 2 * padding == dilation * (w.shape[0] - 1)
 
 
 def _edges(padding: int) -> list[list[int]]:
     return [[0, 0], [padding, padding], [padding, padding], [0, 0]]
 
 
-def _apply_all(layers: tuple[AnyLayer, ...], x: Any, weights: Tensors) -> Any:
-    for layer in layers:
-        x = _apply(layer, x, weights)
-    return x
+def _linear(x: Any, w: Any, b: Any) -> Any:
+    return tf.nn.bias_add(tf.matmul(x, w), b)
 
 
-def _apply(layer: AnyLayer, x: Any, weights: Tensors) -> Any:
-    match layer:
-        case Conv(name, _, kernel, stride, padding):
-            w, b = weights[f"{name}.weight"], weights[f"{name}.bias"]
-            kept = stride == 1 and 2 * padding == kernel - 1
-            return _convolve(x, w, b, stride, padding, kept=kept)
-        case Linear(name):
-            w, b = weights[f"{name}.weight"], weights[f"{name}.bias"]
-            return tf.nn.bias_add(tf.matmul(x, w), b)
-        case MaxPool(kernel, stride, padding):
-            if padding:  # by an op of its own, because XLA knows no pooling with explicit edges
-                x = tf.pad(x, _edges(padding), constant_values=tf.float32.min)
-            return tf.nn.max_pool2d(x, kernel, stride, "VALID")
-        case Residual(body, shortcut):
-            return tf.nn.relu(_apply_all(body, x, weights) + _apply_all(shortcut, x, weights))
-        case Simple.RELU:
-            return tf.nn.relu(x)
-        case Simple.FLATTEN:
-            return tf.reshape(x, [x.shape[0], -1])
-        case Simple.MEAN:
-            return tf.reduce_mean(x, [1, 2])
-    raise TypeError(f"no TensorFlow op for {layer}; add it to tensorflow_.py")
+def _max_pool(x: Any, kernel: int, stride: int, padding: int) -> Any:
+    if padding:  # by an op of its own, because XLA knows no pooling with explicit edges
+        x = tf.pad(x, _edges(padding), constant_values=tf.float32.min)
+    return tf.nn.max_pool2d(x, kernel, stride, "VALID")
+
+
+OPS = Ops(
+    convolution=_convolve,
+    linear=_linear,
+    max_pool=_max_pool,
+    relu=tf.nn.relu,
+    flatten=lambda x: tf.reshape(x, [x.shape[0], -1]),
+    mean=lambda x: tf.reduce_mean(x, [1, 2]),
+)

@@ -12,8 +12,8 @@ import torch._inductor.config
 from benchmarks.architectures import ALPHA, EPS, LEARNING_RATE, Architecture, Arrays
 from benchmarks.data import RESULTS
 from benchmarks.peers import torch_eager
-from benchmarks.peers.peer import Case
-from benchmarks.peers.torch_eager import apply_all, convolve, loss_of, named, training_results
+from benchmarks.peers.peer import Case, variables
+from benchmarks.peers.torch_eager import OPS, convolve, loss_of, named, training_results
 from benchmarks.rows import Layer
 
 
@@ -30,14 +30,13 @@ class Framework(torch_eager.Framework):
             module = _Frozen(given)
             forward = _compiled(lambda x: convolve(layer, {**module.weights, "x": x}), module)
             return Case(lambda: forward(given["x"]), lambda y: {"y": y.numpy()})
-        names = RESULTS[direction]
-        variables = [name[1:] for name in names if name != "y"]
+        names, wanted = RESULTS[direction], variables(direction)
 
         def step(given: dict[str, torch.Tensor]) -> list[torch.Tensor]:
             def function(*values: torch.Tensor) -> torch.Tensor:
-                return convolve(layer, {**given, **dict(zip(variables, values, strict=True))})
+                return convolve(layer, {**given, **dict(zip(wanted, values, strict=True))})
 
-            y, backward = torch.func.vjp(function, *(given[name] for name in variables))
+            y, backward = torch.func.vjp(function, *(given[name] for name in wanted))
             return [*([y] if "y" in names else []), *backward(given["dy"])]
 
         compiled = _compiled(step)
@@ -79,7 +78,7 @@ class Framework(torch_eager.Framework):
     def inference(self, architecture: Architecture, weights: Arrays, images: np.ndarray) -> Case:
         module = _Frozen({name: self.tensor(array) for name, array in weights.items()})
         image = self.tensor(images)
-        forward = _compiled(lambda x: apply_all(architecture.layers, x, module.weights), module)
+        forward = _compiled(lambda x: OPS.apply(architecture.layers, x, module.weights), module)
         return Case(lambda: forward(image), lambda scores: {"scores": scores.numpy()})
 
     def product(self, x: np.ndarray, y: np.ndarray) -> Case:

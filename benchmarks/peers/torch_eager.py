@@ -10,25 +10,21 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks.architectures import (
-    ALPHA,
-    EPS,
-    L2_FACTOR,
-    LEARNING_RATE,
-    AnyLayer,
-    Architecture,
-    Arrays,
-    Conv,
-    Linear,
-    MaxPool,
-    Residual,
-    Simple,
-)
+from benchmarks.architectures import ALPHA, EPS, L2_FACTOR, LEARNING_RATE, Architecture, Arrays
 from benchmarks.data import RESULTS
-from benchmarks.peers.peer import Case, Results
+from benchmarks.ops import Ops
+from benchmarks.peers.peer import Case, Results, punished, step_results, variables
 from benchmarks.rows import Layer
 
 Tensors = Mapping[str, torch.Tensor]
+OPS = Ops(
+    convolution=functional.conv2d,
+    linear=functional.linear,
+    max_pool=functional.max_pool2d,
+    relu=torch.relu,
+    flatten=lambda x: x.flatten(1),
+    mean=lambda x: x.mean((2, 3)),
+)
 
 
 class Framework:
@@ -49,7 +45,7 @@ class Framework:
         if direction == "forward":
             return Case(lambda: _forward(layer, given), lambda y: {"y": y.numpy()})
         names = RESULTS[direction]
-        wanted = [given[name[1:]].requires_grad_() for name in names if name != "y"]
+        wanted = [given[name].requires_grad_() for name in variables(direction)]
 
         def run() -> list[torch.Tensor]:
             y = convolve(layer, given)
@@ -88,7 +84,7 @@ class Framework:
 
         def run() -> torch.Tensor:
             with torch.inference_mode():
-                return apply_all(architecture.layers, image, given)
+                return OPS.apply(architecture.layers, image, given)
 
         return Case(run, lambda scores: {"scores": scores.numpy()})
 
@@ -144,7 +140,7 @@ def named(names: tuple[str, ...], found: list[torch.Tensor]) -> Results:
 
 def training_results(loss: torch.Tensor, weights: Tensors, squares: Tensors) -> Results:
     """Give the results that are verified after the first step."""
-    found = {"loss": loss, **weights, **{f"{k}.mean_square": t for k, t in squares.items()}}
+    found = step_results(loss, weights, squares)
     return {name: t.detach().clone().numpy() for name, t in found.items()}
 
 
@@ -152,33 +148,6 @@ def loss_of(
     architecture: Architecture, weights: Tensors, image: torch.Tensor, label: torch.Tensor
 ) -> torch.Tensor:
     """Give cross-entropy plus L2."""
-    scores = apply_all(architecture.layers, image, weights)
-    squares = [w.square().sum() for name, w in weights.items() if name.endswith("weight")]
-    return functional.cross_entropy(scores, label) + L2_FACTOR * sum(squares)
-
-
-def apply_all(layers: tuple[AnyLayer, ...], x: torch.Tensor, weights: Tensors) -> torch.Tensor:
-    """Give what the layers make of x."""
-    for layer in layers:
-        x = _apply(layer, x, weights)
-    return x
-
-
-def _apply(layer: AnyLayer, x: torch.Tensor, weights: Tensors) -> torch.Tensor:
-    match layer:
-        case Conv(name, _, _, stride, padding):
-            weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
-            return functional.conv2d(x, weight, bias, stride, padding)
-        case Linear(name):
-            return functional.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
-        case MaxPool(kernel, stride, padding):
-            return functional.max_pool2d(x, kernel, stride, padding)
-        case Residual(body, shortcut):
-            return torch.relu(apply_all(body, x, weights) + apply_all(shortcut, x, weights))
-        case Simple.RELU:
-            return torch.relu(x)
-        case Simple.FLATTEN:
-            return x.flatten(1)
-        case Simple.MEAN:
-            return x.mean((2, 3))
-    raise TypeError(f"no PyTorch op for {layer}; add it to torch_eager.py")
+    scores = OPS.apply(architecture.layers, image, weights)
+    penalty = sum(w.square().sum() for w in punished(weights))
+    return functional.cross_entropy(scores, label) + L2_FACTOR * penalty
