@@ -1,15 +1,21 @@
 """Ways to run programs in C, many in one compilation, and the interpreter they must agree with."""
 
+import os
+import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from codegen.affine import Dim
-from codegen.build import build, find_toolchain
+from codegen.build import build, find_toolchain, require_toolchain, sanitizer_environment
 from codegen.compile import Executable, Options, Plan, make_plan
 from codegen.emit.unit import elementary, prelude
 from codegen.interpret import interpret
@@ -70,6 +76,21 @@ def compile_together(
         Executable(p, library, getattr(library.lib, e), getattr(library.lib, f"{e}_workspace"))
         for p, e in zip(plans, entries, strict=True)
     ]
+
+
+def compile_at_once(
+    plans: Sequence[Plan], profile: str, compiler: str | None = None, builds: int = 2
+) -> list[Executable]:
+    """Give plans compiled in a few builds, side by side."""
+    require_toolchain()  # asked once, not by each thread
+    for plan in plans:
+        assert plan.unit.text  # made here: SymPy is not made for threads, which only wait for C
+    shares = [plans[k::builds] for k in range(builds) if plans[k::builds]]
+    with ThreadPoolExecutor(builds) as pool:
+        work = partial(compile_together, profile=profile, compiler=compiler)
+        built = list(pool.map(work, shares))
+    found = {e.plan.unit.entry: e for share in built for e in share}
+    return [found[plan.unit.entry] for plan in plans]
 
 
 def own_text(plan: Plan) -> str:
@@ -149,9 +170,62 @@ def assert_agree(
     """Hold C equal to the interpreter on many programs; show the first that differs."""
     plans = make_plans(cases, options)
     executables = compile_together(plans, profile, compiler)
-    for case, plan, executable in zip(cases, plans, executables, strict=True):
-        wanted = expected(case)
-        for difference in differences(run_c(executable, case), wanted, tolerance):
-            stages = "\n\n".join(f"-- {n} --\n{t}" for n, t in plan.stages.items() if n != "c")
-            code = own_text(plan)
-            raise AssertionError(f"{case}\n\n{difference}\n\n{stages}\n\n-- c --\n{code}")
+    for case, executable in zip(cases, executables, strict=True):
+        assert_expected(case, executable.plan, run_c(executable, case), tolerance)
+
+
+def assert_expected(case: Case, plan: Plan, found: Arrays, tolerance: float = 0) -> None:
+    """Hold what C gave equal to the interpreter; show all stages where it is not."""
+    for difference in differences(found, expected(case), tolerance):
+        stages = "\n\n".join(f"-- {n} --\n{t}" for n, t in plan.stages.items() if n != "c")
+        code = own_text(plan)
+        raise AssertionError(f"{case}\n\n{difference}\n\n{stages}\n\n-- c --\n{code}")
+
+
+def start_sanitized(
+    text: str, compiler: str, given: bytes = b""
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run Python with a sanitizer's runtime loaded first, its own small arrays on the heap."""
+    toolchain = find_toolchain(compiler)
+    assert toolchain is not None
+    variables = sanitizer_environment(toolchain) | {"PYTHONMALLOC": "malloc"}
+    variables["CFLAGS"] = "-O0"  # the same accesses, compiled in half the time
+    return subprocess.run(
+        [sys.executable, "-c", text],
+        env={**os.environ, **variables},
+        input=given,
+        capture_output=True,
+        check=False,
+    )
+
+
+def run_sanitized(
+    plans: Sequence[Plan], cases: Sequence[Sequence[Case]], compiler: str
+) -> list[list[Arrays]]:
+    """Run each plan on its cases, watched by the sanitizers; give the results.
+
+    All but the C is done here: Python is many times slower beside a sanitizer.
+    """
+    text = "from tests.codegen.running import _answer_sanitized; _answer_sanitized()"
+    done = start_sanitized(text, compiler, pickle.dumps((plans, cases, compiler)))
+    assert done.returncode == 0, done.stderr[-4000:].decode()
+    found: list[list[Arrays]] = pickle.loads(done.stdout)
+    return found
+
+
+def assert_clean(
+    programs: Iterable[tuple[Case, Options]], compiler: str, tolerance: float = 0
+) -> None:
+    """Hold C equal to the interpreter, and let the sanitizers have nothing to say."""
+    pairs = [*programs]
+    plans = [make_plan(case.program, o, f"run{k}") for k, (case, o) in enumerate(pairs)]
+    found = run_sanitized(plans, [[case] for case, _ in pairs], compiler)
+    for (case, _), plan, (made,) in zip(pairs, plans, found, strict=True):
+        assert_expected(case, plan, made, tolerance)
+
+
+def _answer_sanitized() -> None:
+    plans, cases, compiler = pickle.load(sys.stdin.buffer)
+    executables = compile_at_once(plans, "sanitize+strict", compiler)
+    found = [[run_c(e, case) for case in some] for e, some in zip(executables, cases, strict=True)]
+    pickle.dump(found, sys.stdout.buffer)

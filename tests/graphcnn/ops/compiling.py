@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,7 @@ import sympy
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from codegen.affine import Dim
-from codegen.build import require_toolchain
-from codegen.compile import Executable, make_plan
+from codegen.compile import Executable, Plan
 from codegen.interpret import interpret
 from codegen.notation import FLOATS, DType, Reduce, Statement, Tensor
 from codegen.program import Program
@@ -24,7 +22,7 @@ from codegen.sizes import bind_dims, evaluate
 from graphcnn.errors import GraphError
 from graphcnn.op import REGISTRY
 from graphcnn.program import to_program
-from tests.codegen.running import Array, Arrays, Case, compile_together, run_c, shape_of
+from tests.codegen.running import Array, Arrays, Case, run_c, shape_of
 from tests.graphcnn.ops.building import Built, build, gradients
 from tests.graphcnn.ops.strategies import Arguments, arguments_of
 
@@ -157,22 +155,6 @@ def draw_programs(op: str, dtype: DType, count: int, start: int = 0) -> list[OpP
     return sorted(made.values(), key=lambda p: not p.batched)[:count]
 
 
-def load_together(
-    programs: Sequence[Program], profile: str, compiler: str | None = None, at_once: int = 2
-) -> list[Executable]:
-    """Give programs compiled in a few builds, side by side."""
-    require_toolchain()  # asked once, not by each thread
-    plans = [make_plan(p, entry=f"run{k}") for k, p in enumerate(programs)]
-    for plan in plans:
-        assert plan.unit.text  # made here: SymPy is not made for threads, which only wait for C
-    shares = [plans[k::at_once] for k in range(at_once) if plans[k::at_once]]
-    with ThreadPoolExecutor(at_once) as pool:
-        work = partial(compile_together, profile=profile, compiler=compiler)
-        built = list(pool.map(work, shares))
-    found = {e.plan.unit.entry: e for share in built for e in share}
-    return [found[plan.unit.entry] for plan in plans]
-
-
 def wanted(made: OpProgram, case: Case) -> tuple[Arrays, float]:
     """Give the outputs by the interpreter, point by point, and how exact they are.
 
@@ -219,10 +201,15 @@ def assert_same(
     made: OpProgram, executable: Executable, case: Case, meaning: OpProgram | None = None
 ) -> None:
     """Hold C equal to the interpreter of a program, or of what it is rewritten to."""
-    right, tolerance = wanted(meaning or made, case)
-    for complaint in complaints(run_c(executable, case), right, tolerance):
+    assert_right(meaning or made, executable.plan, case, run_c(executable, case))
+
+
+def assert_right(made: OpProgram, plan: Plan, case: Case, found: Arrays) -> None:
+    """Hold what C gave for a plan equal to the interpreter of a program."""
+    right, tolerance = wanted(made, case)
+    for complaint in complaints(found, right, tolerance):
         given_arrays = "\n".join(f"{n} =\n{a!r}" for n, a in case.arrays.items())
-        code = "\n\n".join(executable.plan.functions.values())
+        code = "\n\n".join(plan.functions.values())
         raise AssertionError(f"{made.op}: {case}\n{complaint}\n\n{given_arrays}\n\n{code}")
 
 

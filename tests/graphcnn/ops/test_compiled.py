@@ -1,6 +1,6 @@
 """Every op in the registry, in C: values and gradients, at every batch size from one compile."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -8,17 +8,16 @@ import pytest
 
 from codegen.build import compiler_calls
 from codegen.build.cache import DIRECTORY_VARIABLE
-from codegen.compile import Executable
+from codegen.compile import Executable, Plan, make_plan
 from codegen.notation import FLOATS, DType, Reduce
 from graphcnn.op import REGISTRY
-from tests.codegen.running import COMPILERS
-from tests.codegen.test_strict import run_sanitized
+from tests.codegen.running import COMPILERS, Case, compile_at_once, run_sanitized
 from tests.graphcnn.ops.compiling import (
     SIZES,
     OpProgram,
+    assert_right,
     assert_same,
     draw_programs,
-    load_together,
     spoil,
 )
 
@@ -30,6 +29,7 @@ BUILDS = [
 ]
 FIXED = {"broadcast_to"}  # whose shape is an argument, and drawn as numbers
 Compiled = Sequence[tuple[OpProgram, Executable]]
+Runs = Iterator[tuple[Case, OpProgram]]  # and the program that says what is right
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -48,33 +48,43 @@ def compiled(
     dtypes: tuple[DType, ...] = FLOATS,
 ) -> Compiled:
     """Give so many programs of every op in every float type, compiled."""
+    programs = drawn(start, count, dtypes)
+    return [*zip(programs, compile_at_once(planned(programs), profile, compiler), strict=True)]
+
+
+def drawn(start: int, count: int, dtypes: tuple[DType, ...]) -> Sequence[OpProgram]:
     every = [(op, dtype) for op in sorted(REGISTRY) for dtype in dtypes]
-    programs = [p for op, dtype in every for p in draw_programs(op, dtype, count, start)]
-    loaded = load_together([p.program for p in programs], profile, compiler)
-    return [*zip(programs, loaded, strict=True)]
+    return [p for op, dtype in every for p in draw_programs(op, dtype, count, start)]
 
 
-def check(pairs: Compiled) -> None:
+def planned(programs: Sequence[OpProgram]) -> Sequence[Plan]:
+    return [make_plan(p.program, entry=f"run{k}") for k, p in enumerate(programs)]
+
+
+def finite(made: OpProgram) -> Runs:
+    for size in made.sizes:
+        yield made.case(size), made
+
+
+def spoilt(made: OpProgram) -> Runs:
+    if made.op == "astype" or is_own_largest(made):
+        return  # no integer stands for NaN
+    rng = np.random.default_rng(1)
+    for size in made.sizes:
+        for value in (np.nan, np.inf, -np.inf):
+            yield spoil(made.case(size), value, rng), made.padded
+
+
+def check(pairs: Compiled, runs: Callable[[OpProgram], Runs] = finite) -> None:
     for made, executable in pairs:
-        for size in made.sizes:
-            assert_same(made, executable, made.case(size))
+        for case, meaning in runs(made):
+            assert_same(made, executable, case, meaning)
 
 
 def is_own_largest(made: OpProgram) -> bool:
     """Whether the largest of one value is taken: in x - max x algebra then sees x - x = 0."""
     tops = [s for s in made.program.statements if s.op is Reduce.MAX]
     return any(all(s.sizes[i] == 1 for i in s.reduced) for s in tops)
-
-
-def check_spoilt(pairs: Compiled) -> None:
-    for made, executable in pairs:
-        if made.op == "astype" or is_own_largest(made):
-            continue  # no integer stands for NaN
-        rng = np.random.default_rng(1)
-        for size in made.sizes:
-            for value in (np.nan, np.inf, -np.inf):
-                case = spoil(made.case(size), value, rng)
-                assert_same(made, executable, case, made.padded)
 
 
 @pytest.mark.parametrize("build", BUILDS, ids=lambda b: "-".join(map(str, b)))
@@ -93,26 +103,19 @@ def test_one_compile_serves_every_batch_size() -> None:
 
 
 def test_what_is_not_finite_stays_where_the_interpreter_has_it() -> None:
-    check_spoilt(compiled(*BUILDS[0], start=0))
-
-
-SANITIZED = """
-from tests.graphcnn.ops.test_compiled import check, check_spoilt, compiled
-pairs = compiled({compiler!r}, "sanitize+strict", start=100, dtypes=({dtype!r},))
-check(pairs)
-check_spoilt(pairs)
-print(len(pairs))
-"""
+    check(compiled(*BUILDS[0], start=0), spoilt)
 
 
 @pytest.mark.parametrize(("compiler", "dtype"), [*zip(COMPILERS, FLOATS, strict=False)])
-def test_every_op_runs_clean_under_the_sanitizers(
-    compiler: str, dtype: DType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CFLAGS", "-O0")  # the same accesses, compiled in half the time
-    done = run_sanitized(SANITIZED.format(compiler=compiler, dtype=dtype), compiler)
-    assert done.returncode == 0, done.stderr[-4000:]
-    assert int(done.stdout) >= len(REGISTRY)
+def test_every_op_runs_clean_under_the_sanitizers(compiler: str, dtype: DType) -> None:
+    programs = drawn(100, 1, (dtype,))
+    assert len(programs) >= len(REGISTRY)
+    plans = planned(programs)
+    runs = [[*finite(p), *spoilt(p)] for p in programs]
+    found = run_sanitized(plans, [[case for case, _ in some] for some in runs], compiler)
+    for plan, some, results in zip(plans, runs, found, strict=True):
+        for (case, meaning), made in zip(some, results, strict=True):
+            assert_right(meaning, plan, case, made)
 
 
 @pytest.mark.long
@@ -127,4 +130,4 @@ def test_every_op_in_c_is_the_interpreter_for_many_draws(
 ) -> None:
     pairs = compiled(compiler, profile, start, count)
     check(pairs)
-    check_spoilt(pairs)
+    check(pairs, spoilt)
