@@ -21,6 +21,9 @@ from codegen.tune import Tuning, Watch, read_tuning, tune
 from graphcnn.errors import DTypeError, GraphError, nearest
 
 
+_BAR = "{desc} {bar} {n_fmt}/{total_fmt} after {elapsed}"
+
+
 @dataclass(frozen=True)
 class Subject:
     """A program as it was asked for, before anything is chosen."""
@@ -111,12 +114,12 @@ def _progress(name: str) -> Iterator[Watch]:
         except ImportError:
             pass
         else:
-            bar = tqdm(desc=f"tuning {name}", unit="", leave=False)
+            bar = tqdm(total=1, bar_format=_BAR, leave=False)
 
     def watch(what: str, at: int, count: int) -> None:
         if bar is not None:
             bar.total, bar.n = count, at
-            bar.set_postfix_str(what)
+            bar.set_description_str(f"tuning {name}: {what}")
 
     try:
         yield watch

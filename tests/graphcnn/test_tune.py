@@ -231,12 +231,12 @@ class Bar:
     made: ClassVar[list["Bar"]] = []
 
     def __init__(self, **settings: Any) -> None:
-        self.settings, self.closed = settings, False
+        self.closed = False
         self.said: list[tuple[str, int, int]] = []
         self.total = self.n = 0
         Bar.made.append(self)
 
-    def set_postfix_str(self, text: str) -> None:
+    def set_description_str(self, text: str) -> None:
         self.said.append((text, self.n, self.total))
 
     def close(self) -> None:
@@ -257,9 +257,9 @@ def test_a_bar_shows_how_far_it_is(measured: Measured, bars: list[Bar]) -> None:
     maps, _ = network()
     compile(maps, tune=True)
     (bar,) = bars
-    assert bar.settings["desc"] == "tuning step"
     assert [at for _, at, _ in bar.said] == list(range(len(bar.said)))
-    assert bar.said[1][0].startswith("compute_")
+    assert bar.said[0][0] == "tuning step: the program"
+    assert bar.said[1][0].startswith("tuning step: compute_")
     assert bar.closed
 
 
