@@ -20,7 +20,6 @@ from codegen.program import Program
 from codegen.tune import Tuning, Watch, read_tuning, tune
 from graphcnn.errors import DTypeError, GraphError, nearest
 
-
 _BAR = "{desc} {bar} {n_fmt}/{total_fmt} after {elapsed}"
 
 
