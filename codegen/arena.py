@@ -10,6 +10,7 @@ That holds for every value of the dims, since nothing is assumed about which siz
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +24,9 @@ from codegen.notation import Tensor
 from codegen.sizes import evaluate
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
-TYPICAL = (1, 4, 16, 64, 256, 1024)  # values of dims for which placements are compared
-MOVES = 40  # attempts to better a placement
-GOOD = 1.02  # times the bytes that live at the same time: not worth another attempt
+TYPICAL = (1, 4, 16, 64, 256)  # values of dims for which placements are compared
+MOVES = 80  # attempts to better a placement
+GOOD = 1.03  # times the bytes that live at the same time: not worth another attempt
 
 Dims: TypeAlias = Mapping[Dim, int]
 Amount: TypeAlias = dict[Any, int]  # a size: the coefficient of each product of dims
@@ -109,23 +110,11 @@ def place(blocks: Sequence[Block]) -> Arena:
 
     They are put one by one into the tightest gap between those they meet: the largest first, or
     those that live longest, or where most live at once. What ends on top goes earlier the next
-    time. The arena that wastes least is kept.
+    time. The arena that wastes least, wherever it wastes most, is kept.
     """
-    meets = [{k for k, b in enumerate(blocks) if b is not a and a.meets(b)} for a in blocks]
-    sizes = [
-        [aligned(max(0, evaluate(b.bytes, dims))) for b in blocks] for dims in _samples(blocks)
-    ]
-    floors = [_live(blocks, of) for of in sizes]
-    best: tuple[float, list[int]] = (float("inf"), [])
-    for upward in _candidates(blocks, sizes, meets):
-        below = _below(upward, meets)
-        tops = [_height(upward, below, of) for of in sizes]
-        waste = max((t / f for t, f in zip(tops, floors, strict=True) if f), default=1.0)
-        if waste < best[0]:
-            best = waste, upward
-        if waste <= GOOD:
-            break
-    return _spelled(blocks, best[1], _below(best[1], meets))
+    search = _Search(blocks)
+    search.run()
+    return _spelled(blocks, search.best.upward, search.below(search.best.upward))
 
 
 def _samples(blocks: Sequence[Block]) -> tuple[Dims, ...]:
@@ -148,88 +137,107 @@ def _live(blocks: Sequence[Block], sizes: Sequence[int]) -> int:
 # -- which block lies below which -------------------------------------------------------------
 
 
-def _candidates(
-    blocks: Sequence[Block], sizes: Sequence[list[int]], meets: Sequence[set[int]]
-) -> Iterator[list[int]]:
-    """Give blocks from the lowest to the highest, in several ways."""
-    everyone = range(len(blocks))
-    lives = [b.dies - b.born + 1 for b in blocks]
-    lowest: list[list[int]] = []
-    for of in sizes:
-        crowds = [_crowd(k, blocks, of, meets) for k in everyone]
-        keys = (
-            [(of[k], lives[k]) for k in everyone],
-            [(lives[k], of[k]) for k in everyone],
-            [(crowds[k], of[k]) for k in everyone],
-            [(crowds[k], lives[k]) for k in everyone],
-        )
-        orders = [sorted(everyone, key=key.__getitem__, reverse=True) for key in keys]
-        fits = [_fit(order, of, meets) for order in orders]
-        yield from (_upward(at, of) for at in fits)
-        tops = [max((at[k] + of[k] for k in everyone), default=0) for at in fits]
-        lowest.append(orders[tops.index(min(tops))])
-    for order, of in zip(lowest, sizes, strict=True):
-        yield from _bettered(order, of, meets)
+@dataclass(frozen=True)
+class _Packing:
+    """Blocks from the lowest to the highest, and the order in which they were put there.
+
+    `waste` is how many times what lives at once they take, and `top` the block that ends on top,
+    for those dims for which it is most.
+    """
+
+    waste: float
+    upward: tuple[int, ...] = ()
+    order: tuple[int, ...] = ()
+    top: int = 0
 
 
-def _bettered(
-    order: list[int], sizes: Sequence[int], meets: Sequence[set[int]]
-) -> Iterator[list[int]]:
-    """Give placements in which what ended on top, or something it meets, was put in earlier."""
-    chance = random.Random(0)
-    lowest, best = float("inf"), order
-    for _ in range(MOVES if order else 0):
-        at = _fit(order, sizes, meets)
-        yield _upward(at, sizes)
-        top = max(order, key=lambda k: at[k] + sizes[k])
-        if at[top] + sizes[top] <= lowest:
-            lowest, best = at[top] + sizes[top], order
-        moved = chance.choice([top, top, *sorted(meets[top])])
-        order = [k for k in best if k != moved]
-        order.insert(chance.randint(0, best.index(moved)), moved)
+class _Search:
+    """Tries placements and keeps the best."""
 
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self.blocks = blocks
+        self.meets = [
+            {k for k, b in enumerate(blocks) if b is not a and a.meets(b)} for a in blocks
+        ]
+        self.sizes = [
+            [aligned(max(0, evaluate(b.bytes, dims))) for b in blocks] for dims in _samples(blocks)
+        ]
+        self.floors = [_live(blocks, of) for of in self.sizes]
+        self.best = _Packing(math.inf)
 
-def _crowd(k: int, blocks: Sequence[Block], sizes: Sequence[int], meets: Sequence[set[int]]) -> int:
-    """Give the most bytes that live at a time at which this block does."""
-    near = [*meets[k], k]
-    return _live([blocks[c] for c in near], [sizes[c] for c in near])
+    def run(self) -> None:
+        """Try orders that are known to do well, for each of the samples; then better the best."""
+        tried = []
+        for of in self.sizes:
+            found = [self.packed(order, of) for order in self.orders(of)]
+            tried.append(min(found, key=lambda p: p.waste))
+        for of, packing in zip(self.sizes, tried, strict=True):
+            self.better(packing, of)
 
+    def orders(self, sizes: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        everyone = range(len(self.blocks))
+        lives = [b.dies - b.born for b in self.blocks]
+        crowds = [self.crowd(k, sizes) for k in everyone]
+        for by in ((sizes, lives), (lives, sizes), (crowds, sizes), (crowds, lives)):
+            keys = [*zip(*by, strict=True)]
+            yield tuple(sorted(everyone, key=keys.__getitem__, reverse=True))
 
-def _fit(order: Sequence[int], sizes: Sequence[int], meets: Sequence[set[int]]) -> dict[int, int]:
-    """Give each block, in this order, the tightest gap that is wide enough, or the top."""
-    at: dict[int, int] = {}
-    for k in order:
-        end, best = 0, (float("inf"), 0)
-        for start, stop in sorted((at[c], at[c] + sizes[c]) for c in meets[k] if c in at):
-            if sizes[k] <= start - end < best[0]:
-                best = start - end, end
-            end = max(end, stop)
-        at[k] = best[1] if best[0] < float("inf") else end
-    return at
+    def better(self, best: _Packing, sizes: Sequence[int]) -> None:
+        """Put what ended on top, or something it meets, in earlier, again and again."""
+        chance = random.Random(0)
+        for _ in range(MOVES):
+            if self.best.waste <= GOOD:
+                return
+            moved = chance.choice([best.top, best.top, *sorted(self.meets[best.top])])
+            order = [k for k in best.order if k != moved]
+            order.insert(chance.randint(0, best.order.index(moved)), moved)
+            packing = self.packed(tuple(order), sizes)
+            if packing.waste <= best.waste:
+                best = packing
 
+    def packed(self, order: tuple[int, ...], sizes: Sequence[int]) -> _Packing:
+        at = self.fit(order, sizes)
+        upward = tuple(sorted(at, key=lambda k: (at[k], at[k] + sizes[k], k)))
+        below = self.below(upward)
+        found = _Packing(1, upward, order)
+        for of, floor in zip(self.sizes, self.floors, strict=True):
+            ends: dict[int, int] = {}
+            for k in upward:
+                ends[k] = max((ends[c] for c in below[k]), default=0) + of[k]
+            top = max(ends, key=ends.__getitem__, default=0)
+            if floor and ends[top] > found.waste * floor:
+                found = _Packing(ends[top] / floor, upward, order, top)
+        self.best = min(self.best, found, key=lambda p: p.waste)
+        return found
 
-def _upward(at: Mapping[int, int], sizes: Sequence[int]) -> list[int]:
-    return sorted(at, key=lambda k: (at[k], at[k] + sizes[k], k))
+    def fit(self, order: Sequence[int], sizes: Sequence[int]) -> dict[int, int]:
+        """Give each block, in this order, the tightest gap that is wide enough, or the top."""
+        at: dict[int, int] = {}
+        for k in order:
+            end, best, tightest = 0, None, math.inf
+            for start, stop in sorted((at[c], at[c] + sizes[c]) for c in self.meets[k] if c in at):
+                if sizes[k] <= start - end < tightest:
+                    best, tightest = end, start - end
+                end = max(end, stop)
+            at[k] = end if best is None else best
+        return at
 
+    def below(self, upward: Sequence[int]) -> dict[int, list[int]]:
+        """Give the blocks on which each one lies directly: those that no other is between."""
+        height = {k: n for n, k in enumerate(upward)}
+        found: dict[int, list[int]] = {}
+        for k in upward:
+            found[k] = []
+            lower = (c for c in self.meets[k] if height[c] < height[k])
+            for c in sorted(lower, key=lambda c: -height[c]):
+                if not any(c in self.meets[d] for d in found[k]):
+                    found[k].append(c)
+        return found
 
-def _below(upward: Sequence[int], meets: Sequence[set[int]]) -> dict[int, list[int]]:
-    """Give the blocks on which each one lies directly: those that no other one lies between."""
-    height = {k: n for n, k in enumerate(upward)}
-    found: dict[int, list[int]] = {}
-    for k in upward:
-        found[k] = []
-        lower = (c for c in meets[k] if height[c] < height[k])
-        for c in sorted(lower, key=lambda c: -height[c]):
-            if not any(c in meets[d] for d in found[k]):
-                found[k].append(c)
-    return found
-
-
-def _height(upward: Sequence[int], below: Mapping[int, Sequence[int]], sizes: Sequence[int]) -> int:
-    end: dict[int, int] = {}
-    for k in upward:
-        end[k] = max((end[c] for c in below[k]), default=0) + sizes[k]
-    return max(end.values(), default=0)
+    def crowd(self, k: int, sizes: Sequence[int]) -> int:
+        """Give the most bytes that live at a time at which this block does."""
+        near = [*self.meets[k], k]
+        return _live([self.blocks[c] for c in near], [sizes[c] for c in near])
 
 
 # -- offsets as expressions -------------------------------------------------------------------
