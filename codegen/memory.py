@@ -5,7 +5,7 @@ What is neither given nor a result lies in one workspace, at offsets that `codeg
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from codegen.rewrite.maps import injective
 from codegen.schedule.fuse import Kernel
 from codegen.schedule.group import Group
 
+Home = Callable[[Tensor], Tensor]
 BYTES = {"float32": 4, "float64": 8, "int32": 4, "bool": 1}
 
 
@@ -26,8 +27,9 @@ BYTES = {"float32": 4, "float64": 8, "int32": 4, "bool": 1}
 class MemoryPlan:
     """Which array holds each tensor.
 
-    `base` sends a view to the tensor whose memory it shows and an updated parameter's next value
-    to the parameter; tensors that are neither given nor in the arena never leave registers.
+    `base` sends a view to the tensor whose memory it shows, an updated parameter's next value to
+    the parameter, and what is written over a dying operand to that operand; tensors that are
+    neither given nor in the arena never leave registers.
     """
 
     base: Mapping[Tensor, Tensor]
@@ -122,9 +124,6 @@ def _offset(tensor: Tensor, maps: Sequence[Any]) -> Any:
 
 def plan(program: Program, groups: Sequence[Group], views: Mapping[Tensor, Tensor]) -> MemoryPlan:
     """Give the memory plan of a program whose groups of kernels run in this order."""
-    kernels = [kernel for group in groups for kernel in group.kernels]
-    turn = [at for at, group in enumerate(groups) for _ in group.kernels]
-    local = {t for group in groups for t in group.local}
     base: dict[Tensor, Tensor] = dict(views)
 
     def home(tensor: Tensor) -> Tensor:
@@ -135,23 +134,32 @@ def plan(program: Program, groups: Sequence[Group], views: Mapping[Tensor, Tenso
     copies = []
     for old, new in program.updates:
         kept = new in program.outputs or new in base  # by whoever reads it, by another parameter
-        if not kept and _in_place(old, new, kernels, home):
+        if not kept and _in_place(old, new, groups, home):
             base[new] = old
         else:
             copies.append((old, new))
     given = {*program.inputs, *program.parameters, *program.outputs}
+    apart = given | {new for _, new in copies} | {t for group in groups for t in group.local}
+    for at, group in enumerate(groups):
+        for kernel in group.kernels:
+            for new in kernel.made:
+                if new not in apart and home(new) == new:
+                    base |= _over_operand(new, kernel, groups, at, apart, home)
     born: dict[Tensor, int] = {}
     dies: dict[Tensor, int] = {}
-    for at, kernel in zip(turn, kernels, strict=True):
-        for tensor in kernel.made:
-            born.setdefault(home(tensor), at)
-        for tensor in kernel.reads:
-            dies[home(tensor)] = at
+    for at, group in enumerate(groups):
+        for kernel in group.kernels:
+            for tensor in kernel.made:
+                born.setdefault(home(tensor), at)
+            for tensor in kernel.reads:
+                dies[home(tensor)] = at
     for _, new in copies:
         dies[home(new)] = len(groups)
+    kernels = [kernel for group in groups for kernel in group.kernels]
     read = {home(a.tensor) for k in kernels for stage in k.stages for a in stage.reads}
     for tensor in born.keys() - read:  # what nobody reads is written all the same
         dies.setdefault(tensor, born[tensor])
+    local = {t for group in groups for t in group.local}
     arrays = [t for t in born if t not in given | local and dies.get(t, -1) >= 0]
     stored = frozenset(
         t for k in kernels for t in k.made if home(t) in given or dies.get(home(t), -1) >= 0
@@ -160,23 +168,50 @@ def plan(program: Program, groups: Sequence[Group], views: Mapping[Tensor, Tenso
     return MemoryPlan(base, place(blocks), stored, tuple(copies), program)
 
 
-def _in_place(old: Tensor, new: Tensor, kernels: Sequence[Kernel], home: Any) -> bool:
-    """Whether the next value may be written over the old one: nobody reads the old one later.
+def _over_operand(
+    new: Tensor,
+    kernel: Kernel,
+    groups: Sequence[Group],
+    at: int,
+    apart: Collection[Tensor],
+    home: Home,
+) -> dict[Tensor, Tensor]:
+    """Give the operand of a kernel that dies there, over which its result may be written."""
+    later = {t for group in groups[at:] for k in group.kernels for t in k.reads if k != kernel}
+    if new not in later:
+        return {}  # it stays in registers
+    made = {t for k in groups[at].kernels for t in k.made}
+    for old in kernel.reads:
+        taken = home(old) in apart or home(old) in map(home, made)
+        if old.shape == new.shape and not taken and _in_place(old, new, groups, home):
+            return {new: old}
+    return {}
+
+
+def _in_place(old: Tensor, new: Tensor, groups: Sequence[Group], home: Home) -> bool:
+    """Whether a value may be written over an old one: nobody else reads the old one from then on.
 
     In the kernel that writes it, the old value may be read at the very point that is written.
     """
-    at = next((k for k, kernel in enumerate(kernels) if new in kernel.made), None)
-    if at is None or any(old in map(home, k.reads) for k in kernels[at + 1 :]):
+    at = next(
+        (g for g, group in enumerate(groups) if any(new in k.made for k in group.kernels)), -1
+    )
+    if at < 0 or old.dtype != new.dtype:
         return False
-    written = [st.tensor for st in kernels[at].stages].index(new)
-    for k, stage in enumerate(kernels[at].stages):
+    kernel = next(k for k in groups[at].kernels if new in k.made)
+    # Those that run together do so again in the next iteration.
+    others = [k for group in groups[at:] for k in group.kernels if k is not kernel]
+    if any(home(t) == home(old) for k in others for t in k.reads):
+        return False
+    written = kernel.made.index(new)
+    place = kernel.stages[written].statements[-1].maps
+    for k, stage in enumerate(kernel.stages):
         for s in stage.statements:
             for a in s.reads:
-                elsewhere = a.maps != s.maps or s.reduced or not stage.whole or a.tensor != old
-                if home(a.tensor) == old and (elsewhere or k > written):
+                elsewhere = a.maps != place or s.reduced or not stage.whole or a.tensor != old
+                if home(a.tensor) == home(old) and (elsewhere or k > written):
                     return False
-    stage = kernels[at].stages[written]
-    return stage.whole and old.dtype == new.dtype
+    return kernel.stages[written].whole
 
 
 def _whole(size: Any) -> Size:

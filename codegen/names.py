@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from codegen.affine import Dim, Index
@@ -58,6 +59,7 @@ class Names:
         self._taken = set(RESERVED)
         self._locals: set[str] = set()
         self._tensors: dict[str, str] = {}
+        self._shared: dict[str, str] = {}
         self._symbols: dict[Any, str] = {}
         for symbol in (*dims, *letters):
             self.letter(symbol)
@@ -77,7 +79,7 @@ class Names:
 
     def tensor(self, tensor: Tensor) -> str:
         """The name of a tensor's array."""
-        return self._tensors[tensor.name]
+        return self._shared.get(tensor.name, self._tensors[tensor.name])
 
     def alias(self, tensor: Tensor, other: Tensor) -> None:
         """Let a tensor that lives in the memory of another go by that one's name."""
@@ -91,11 +93,11 @@ class Names:
 
     def function(self, tensor: Tensor) -> str:
         """A name for the function that computes a tensor."""
-        return self._claim(f"compute_{self.tensor(tensor)}")
+        return self._claim(f"compute_{self._tensors[tensor.name]}")
 
     def local(self, tensor: Tensor) -> str:
         """The name of the scalar that holds one element of a tensor; no other name ends so."""
-        return f"{self.tensor(tensor)}_"
+        return f"{self._tensors[tensor.name]}_"
 
     def fresh(self, base: str) -> str:
         """A new local name; the same sequence of calls gives the same names."""
@@ -107,6 +109,10 @@ class Names:
         self._locals.add(name)
         return name
 
-    def restart(self) -> None:
-        """Start numbering local names anew: each function has its own."""
+    def restart(self, over: Mapping[Tensor, Tensor] = MappingProxyType({})) -> None:
+        """Start another function: local names are numbered anew.
+
+        In it, tensors that are written `over` another one go by that one's name.
+        """
         self._fresh.clear()
+        self._shared = {t.name: self._tensors[other.name] for t, other in over.items()}

@@ -41,7 +41,8 @@ def lower(group: Group, names: Names, memory: MemoryPlan, machine: Machine) -> t
     Tensors that are not stored live in registers only.
     """
     stored = {t.name for t in memory.stored}
-    names.restart()
+    over = {t: memory.base[t] for k in group.kernels for t in k.made if t in memory.base}
+    names.restart(over)
     kernels = tuple(map(_collapsed, group.inner))
     shapes, shown = _shapes(group.inner, kernels, names)
     writers = [KernelWriter(names, stored, machine, shown) for _ in kernels]

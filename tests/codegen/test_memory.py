@@ -1,7 +1,7 @@
 """Memory: nothing that is still needed is overwritten, and updates see the old values."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -9,11 +9,10 @@ import pytest
 
 from codegen.affine import Dim
 from codegen.arena import aligned
-from codegen.compile import PLAIN, Options, load, make_plan
-from codegen.memory import MemoryPlan
+from codegen.compile import PLAIN, Options, Plan, load, make_plan
+from codegen.memory import MemoryPlan, find_views
 from codegen.notation import NotationError, Statement, Tensor, indices, statement
 from codegen.program import Program
-from codegen.schedule import Group
 from codegen.sizes import evaluate
 from tests.codegen.drawing import random_cases
 from tests.codegen.running import Case, assert_agree, differences, expected, run_c
@@ -24,26 +23,37 @@ p, q = Tensor("p", (7,), "float64"), Tensor("q", (7,), "float64")
 a, b = Tensor("a", (7,), "float64"), Tensor("b", (7,), "float64")
 
 
-def overwritten(memory: MemoryPlan, groups: Sequence[Group], dims: Mapping[Dim, int]) -> list[str]:
-    """Run the plan on paper: who wrote last into the bytes of a tensor when it is read?"""
+def overwritten(plan: Plan, memory: MemoryPlan, dims: Mapping[Dim, int]) -> list[str]:
+    """Run the plan on paper: whose values are in the bytes of a tensor when it is read?"""
+    views = find_views(plan.laid_out) if plan.options.views else {}
     offsets = memory.arena.offsets(dims)
     sizes = {b.tensor: evaluate(b.bytes, dims) for b in memory.arena.blocks}
+
+    def shown(t: Tensor) -> Tensor:
+        return shown(views[t]) if t in views else t
+
+    def cells(t: Tensor) -> range:
+        home = memory.home(t)
+        return range(offsets[home], offsets[home] + sizes[home]) if home in offsets else range(0)
+
     owner: dict[int, Tensor] = {}
     wrong = []
-    for at, group in enumerate(groups):
-        reading = {memory.home(t) for k in group.kernels for t in k.reads}
-        writing = {memory.home(t) for k in group.kernels for t in k.made}
+    for at, group in enumerate(plan.groups):
+        reading = {shown(t) for k in group.kernels for t in k.reads}
+        made = [t for k in group.kernels for t in k.made]
+        for t in reading.difference(made):
+            wrong += [
+                f"group {at} reads {t}, there is {owner.get(c)}"
+                for c in cells(t)
+                if owner.get(c) != t
+            ]
         written: dict[int, Tensor] = {}
-        for t in (writing & offsets.keys()) - reading:
-            cells = range(offsets[t], offsets[t] + sizes[t])
-            clash = {written[c] for c in cells if c in written}
-            clash |= {owner[c] for c in cells if owner.get(c) in reading}
-            wrong += [f"group {at} writes {t.name} over {o.name}, also in use" for o in clash]
-            written |= dict.fromkeys(cells, t)
-        for t in reading & offsets.keys() - writing:
-            found = {owner.get(c) for c in range(offsets[t], offsets[t] + sizes[t])}
-            if found - {t}:
-                wrong.append(f"group {at} reads {t.name}, but there is {found}")
+        for t in made:
+            if t not in memory.stored:
+                continue
+            over = {owner.get(c) for c in cells(t)} & reading | {written.get(c) for c in cells(t)}
+            wrong += [f"group {at} writes {t} over {o}" for o in over - {None, memory.base.get(t)}]
+            written |= dict.fromkeys(cells(t), t)
         owner |= written
     return wrong
 
@@ -52,8 +62,8 @@ def overwritten(memory: MemoryPlan, groups: Sequence[Group], dims: Mapping[Dim, 
 def test_no_two_live_tensors_share_memory(options: Options) -> None:
     for case in [chain(), *random_cases(150, start=40_000)]:
         plan = make_plan(case.program, options)
-        wrong = overwritten(plan.memory, plan.groups, case.dims)
-        assert wrong == [], f"{case}\n{plan.memory}"
+        wrong = overwritten(plan, plan.memory, case.dims)
+        assert not wrong, f"{case}\n{plan.memory}"
 
 
 def chain() -> Case:
@@ -82,7 +92,7 @@ def test_the_simulation_notices_a_wrong_plan() -> None:
     plan = make_plan(chain().program, Options(layouts=False))
     arena = plan.memory.arena
     wrong = replace(plan.memory, arena=replace(arena, starts=(0,) * len(arena.starts)))
-    assert overwritten(wrong, plan.groups, {N: 3})
+    assert overwritten(plan, wrong, {N: 3})
 
 
 def test_the_report_says_what_is_alive_at_once() -> None:
@@ -99,6 +109,91 @@ def test_the_report_says_what_is_alive_at_once() -> None:
         "64 bytes workspace at N = 1; 20 live at the same time, 3.200 of them",
         "1280 bytes workspace at N = 64; 1280 live at the same time, 1.000 of them",
     ]
+
+
+# -- in place -----------------------------------------------------------------------------------
+
+SUMS = Tensor("sums", (N, 7))  # which a product leaves in memory, since a later sum reads it too
+GIVEN = (Tensor("x", (N, 7)), Tensor("w", (7, 7)))
+
+
+def after_sums(*statements: Statement, in_place: bool) -> None:
+    """Whether `t` is written over the sums; the results are right in any case."""
+    x, w = GIVEN
+    first = (statement(SUMS[i, j], "+=", x[i, k] * w[k, j]), *statements)
+    program = Program(GIVEN, (statements[-1].target,), first)
+    rng = np.random.default_rng(0)
+    arrays = {
+        "x": rng.integers(-2, 3, (5, 7)).astype("float32"),
+        "w": rng.integers(-2, 3, (7, 7)).astype("float32"),
+    }
+    case = Case(program, arrays, {N: 5})
+    options = Options(fuse=False, layouts=False, off=frozenset({"inline"}))
+    plan = make_plan(program, options)
+    t = statements[0].target
+    assert (plan.memory.home(t) == SUMS) == in_place, plan.memory
+    assert not overwritten(plan, plan.memory, case.dims)
+    assert_agree([case], options, profile="debug+strict")
+
+
+T, U, Z = Tensor("t", (N, 7)), Tensor("u", (N, 7)), Tensor("z", (N,))
+
+
+def summed(tensor: Tensor) -> Statement:
+    return statement(Z[i], "+=", tensor[i, j] * tensor[i, 6 - j])
+
+
+def test_a_result_is_written_over_an_operand_that_dies() -> None:
+    after_sums(statement(T[i, j], "=", SUMS[i, j] ** 2 - 3), summed(T), in_place=True)
+
+
+def test_a_chain_of_results_is_written_over_the_first() -> None:
+    steps = [statement(T[i, j], "=", 2 * SUMS[i, j]), statement(U[i, j], "=", T[i, j] - 1)]
+    after_sums(*steps, summed(U), in_place=True)
+
+
+def test_an_operand_read_elsewhere_too_is_not_written_over() -> None:
+    after_sums(statement(T[i, j], "=", SUMS[i, j] * SUMS[i, 6 - j]), summed(T), in_place=False)
+
+
+def test_an_operand_of_a_sum_is_not_written_over() -> None:
+    w = GIVEN[1]
+    after_sums(statement(T[i, j], "+=", SUMS[i, k] * w[k, j]), summed(T), in_place=False)
+
+
+def test_an_operand_read_later_is_not_written_over() -> None:
+    after_sums(
+        statement(T[i, j], "=", SUMS[i, j] ** 2),
+        statement(Z[i], "+=", T[i, j] * SUMS[i, 6 - j]),
+        in_place=False,
+    )
+
+
+def test_an_operand_with_a_view_that_is_read_later_is_not_written_over() -> None:
+    flat = Tensor("flat", (7 * N,))
+    after_sums(
+        statement(T[i, j], "=", SUMS[i, j] ** 2),
+        statement(flat[7 * i + j], "=", SUMS[i, j]),
+        statement(Z[i], "+=", T[i, j] * flat[7 * i + 6 - j], {i: N, j: 7}),
+        in_place=False,
+    )
+
+
+def test_a_result_of_another_dtype_is_not_written_over_its_operand() -> None:
+    double = Tensor("t", (N, 7), "float64")
+    after_sums(statement(double[i, j], "=", SUMS[i, j] ** 2), summed(double), in_place=False)
+
+
+def test_one_operand_has_one_result_in_its_place() -> None:
+    after_sums(
+        statement(T[i, j], "=", SUMS[i, j] + 1),
+        statement(U[i, j], "=", SUMS[i, j] - 1),
+        statement(Z[i], "+=", T[i, j] * U[i, 6 - j]),
+        in_place=False,
+    )
+
+
+# -- updates ------------------------------------------------------------------------------------
 
 
 def updated(
