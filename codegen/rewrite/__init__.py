@@ -9,6 +9,7 @@ from codegen.program import Program
 from codegen.rewrite.choose import choose
 from codegen.rewrite.gather import gather
 from codegen.rewrite.inline import inline
+from codegen.rewrite.masks import read_masks
 from codegen.rewrite.merge import merge_equal
 from codegen.rewrite.pad import pad_reads
 from codegen.rewrite.prune import prune
@@ -35,6 +36,7 @@ PASSES: tuple[Pass, ...] = (
     Pass("reuse", reuse, "an expensive function of a value is not evaluated twice"),
     Pass("inline", inline, "an element-wise value used once needs no array"),
     Pass("merge again", merge_equal, "inlining shows more statements to be equal"),
+    Pass("read masks", read_masks, "a result kept anyway tells where it was cut off"),
     Pass("winograd", winograd, "sliding sums of products take fewer products in tiles"),
     Pass("pad reads", pad_reads, "zero padding is copied once instead of tested in inner loops"),
     Pass("merge padded", merge_equal, "one padded copy serves all who read it"),

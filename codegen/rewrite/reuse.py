@@ -37,17 +37,17 @@ def _reused(statement: Statement, held: dict[Any, list[Statement]]) -> Any:
     rules = {}
     for part in walk(statement.body):
         for holder in held.get(type(part), ()):
-            at = _match(holder.body, part)
+            at = match(holder.body, part)
             if at is None or not set(holder.maps) <= {*at, 0}:
                 continue
             found = holder.target[tuple(at.get(m, m) for m in holder.maps)]
-            if _same_value(found, statement):
+            if same_value(found, statement):
                 rules[part] = found
                 break
     return statement.body.xreplace(rules) if rules else statement.body
 
 
-def _same_value(found: Access, statement: Statement) -> bool:
+def same_value(found: Access, statement: Statement) -> bool:
     """Whether the kept value is of the dtype computed in, and exists wherever it is asked for."""
     known = set(statement.guards)
     return found.tensor.dtype == statement.compute_dtype and all(
@@ -56,7 +56,7 @@ def _same_value(found: Access, statement: Statement) -> bool:
     )
 
 
-def _match(pattern: Any, expr: Any) -> dict[Any, Any] | None:
+def match(pattern: Any, expr: Any) -> dict[Any, Any] | None:
     """Give the coordinates at which the pattern's indices make it equal to the expression."""
     at: dict[Any, Any] = {}
     reads, found = accesses(pattern), accesses(expr)
