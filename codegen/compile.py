@@ -25,7 +25,7 @@ from codegen.names import Names
 from codegen.notation import Tensor
 from codegen.program import Program
 from codegen.rewrite import PASSES, rewrite
-from codegen.schedule import Group, Kernel, fuse, group, lay_out
+from codegen.schedule import Group, Kernel, fuse, group, lay_out, reorder
 
 Array = npt.NDArray[Any]
 
@@ -42,10 +42,11 @@ class Options:
 
     `off` names rewrites to leave out (see `codegen.rewrite.PASSES`); `fuse` and `views` switch
     the grouping of statements into kernels and the sharing of memory by reshapes, `layouts` the
-    cutting of indices into blocks, `group` the running of kernels together. `exact` leaves out the
-    rewrites after which rounding grows. `machine` is what schedules are made for, this one unless
-    given. `choices` take another than the first of what the cost model ranks: pairs of what is
-    chosen (`LAYOUTS`, or a sum of products as `Tile.key` names it) and the rank to take.
+    cutting of indices into blocks, `group` the running of kernels together, `reorder` the running
+    of some of them earlier. `exact` leaves out the rewrites after which rounding grows. `machine`
+    is what schedules are made for, this one unless given. `choices` take another than the first of
+    what the cost model ranks: pairs of what is chosen (`LAYOUTS`, or a sum of products as
+    `Tile.key` names it) and the rank to take.
     """
 
     off: frozenset[str] = frozenset()
@@ -53,13 +54,15 @@ class Options:
     views: bool = True
     layouts: bool = True
     group: bool = True
+    reorder: bool = True
     exact: bool = False
     machine: Machine | None = None
     choices: Choices = ()
 
     def __repr__(self) -> str:
         switches = f"off={sorted(self.off)}, fuse={self.fuse}, views={self.views}"
-        switches += f", layouts={self.layouts}, group={self.group}, exact={self.exact}"
+        switches += f", layouts={self.layouts}, group={self.group}"
+        switches += f", reorder={self.reorder}, exact={self.exact}"
         return f"Options({switches}, machine={self.machine}, choices={sorted(self.choices)})"
 
 
@@ -123,7 +126,8 @@ class Plan:
         """The kernels that run together for one iteration of some loops after the other."""
         program = self.laid_out
         apart = {*self._views, *self._views.values(), *(new for _, new in program.updates)}
-        return group(self.kernels, program, self.machine, apart, enabled=self.options.group)
+        found = group(self.kernels, program, self.machine, apart, enabled=self.options.group)
+        return reorder(found, program, self._views) if self.options.reorder else found
 
     @cached_property
     def memory(self) -> MemoryPlan:
@@ -281,6 +285,11 @@ def load(
 
 
 PLAIN = Options(
-    frozenset(p.name for p in PASSES), fuse=False, views=False, layouts=False, group=False
+    frozenset(p.name for p in PASSES),
+    fuse=False,
+    views=False,
+    layouts=False,
+    group=False,
+    reorder=False,
 )
 """Everything optional switched off: one nest a statement, guards tested, scatters left alone."""

@@ -5,6 +5,7 @@ from codegen.schedule.fuse import Kernel, Stage, fuse
 from codegen.schedule.group import Group, group
 from codegen.schedule.layout import lay_out
 from codegen.schedule.order import Schedule, choose_schedule
+from codegen.schedule.reorder import reorder
 
 __all__ = [
     "Group",
@@ -16,4 +17,5 @@ __all__ = [
     "fuse",
     "group",
     "lay_out",
+    "reorder",
 ]
