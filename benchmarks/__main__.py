@@ -48,11 +48,12 @@ def main(arguments: list[str] | None = None) -> int:
     rows, peers = _rows(asked), _peers(asked.peers)
     results = _start(asked, peers)
     for threads in asked.threads:
-        results["peak"][str(threads)] = peaks(threads)
-        print(f"FMA peak, threads {threads}: {results['peak'][str(threads)]}", flush=True)
+        before = peaks(threads, asked.patience)
+        results["peak"][str(threads)] = before
+        print(f"FMA peak, threads {threads}: {before}", flush=True)
         _measure_all(rows, peers, threads, asked, results)
         # Once more: a peak that others disturbed would flatter every share.
-        again, before = peaks(threads), results["peak"][str(threads)]
+        again = peaks(threads, asked.patience)
         results["peak"][str(threads)] = {name: max(again[name], before[name]) for name in again}
     if "facts" in asked.section:
         results["facts"] = _facts(asked, peers)

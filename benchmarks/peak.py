@@ -16,6 +16,8 @@ from codegen.build import build
 # Vector bytes, and chains: fewer than the registers (32 and 16), which also hold two factors.
 WIDTHS = {"AVX-512": (64, 24), "AVX2": (32, 12)}
 
+ROUNDS = 7
+
 _PROBE = """\
 #include <stdint.h>
 typedef float vector __attribute__((vector_size({bytes})));
@@ -35,20 +37,23 @@ float fma_{bytes}(int64_t count, float a_, float b_) {{
 """
 
 
-def peaks(threads: int, rounds: int = 7) -> dict[str, float]:
-    """Give GFLOP/s by vector width, the median of several measurements on so many threads."""
-    return {name: _peak(*width, threads, rounds) for name, width in WIDTHS.items()}
+def peaks(threads: int, patience: float) -> dict[str, float]:
+    """Give GFLOP/s by vector width, the median of several measurements on so many threads.
+
+    Patience is the seconds that a row may wait for a quiet machine; a measurement waits 10 at most.
+    """
+    return {name: _peak(*width, threads, min(patience, 10)) for name, width in WIDTHS.items()}
 
 
-def _peak(width: int, chains: int, threads: int, rounds: int) -> float:
+def _peak(width: int, chains: int, threads: int, patience: float) -> float:
     probe = getattr(_library(width, chains).lib, f"fma_{width}")
     flops = 2 * chains * width // 4
     count = 1_000_000
     while _seconds(probe, count, 1) < 0.03:
         count *= 2
     rates = []
-    for _ in range(rounds):
-        wait_for_quiet((), 10)
+    for _ in range(ROUNDS):
+        wait_for_quiet((), patience)
         rates.append(threads * flops * count / _seconds(probe, count, threads))
     return median(rates) / 1e9
 
