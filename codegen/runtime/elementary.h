@@ -41,6 +41,25 @@ static inline UNUSED float from_bits(uint32_t bits) {
     return both.x;
 }
 
+static inline UNUSED float magnitude(float x) { return from_bits(to_bits(x) & ~SIGN); }
+/* Of a size >= 0, with the sign of x. */
+static inline UNUSED float with_sign(float size, float x) {
+    return from_bits(to_bits(size) | (to_bits(x) & SIGN));
+}
+/* x 2^n, for a result that is a normal number. */
+static inline UNUSED float shift_exponent(float x, uint32_t n) {
+    return from_bits(to_bits(x) + (n << 23));
+}
+
+/* By degree, of x and the coefficients, the highest first: a x + b, a x^2 + b x + c, ... */
+#define POLYNOMIAL1(x, a, b) muladdf(a, x, b)
+#define POLYNOMIAL2(x, a, b, ...) POLYNOMIAL1(x, muladdf(a, x, b), __VA_ARGS__)
+#define POLYNOMIAL3(x, a, b, ...) POLYNOMIAL2(x, muladdf(a, x, b), __VA_ARGS__)
+#define POLYNOMIAL4(x, a, b, ...) POLYNOMIAL3(x, muladdf(a, x, b), __VA_ARGS__)
+#define POLYNOMIAL5(x, a, b, ...) POLYNOMIAL4(x, muladdf(a, x, b), __VA_ARGS__)
+#define POLYNOMIAL6(x, a, b, ...) POLYNOMIAL5(x, muladdf(a, x, b), __VA_ARGS__)
+#define POLYNOMIAL7(x, a, b, ...) POLYNOMIAL6(x, muladdf(a, x, b), __VA_ARGS__)
+
 /* Adding and subtracting these rounds to an integer, which the low bits of the sum also hold. */
 #define ROUND 12582912.0f          /* 3/2 2^23 */
 #define ROUND64 6755399441055744.0 /* 3/2 2^52 */
@@ -66,11 +85,7 @@ static inline UNUSED float power_of_two(uint32_t n) { return from_bits((n + 127)
 
 /* (exp r - 1 - r) / r^2 for |r| <= 0.3467: exp r - 1 is right to 2^-26.1 of itself. */
 static inline UNUSED float exp_tail(float r) {
-    float p = 0.0013917604f;
-    p = muladdf(p, r, 0.008367101f);
-    p = muladdf(p, r, 0.041666612f);
-    p = muladdf(p, r, 0.16666539f);
-    return muladdf(p, r, 0.5f);
+    return POLYNOMIAL4(r, 0.0013917604f, 0.008367101f, 0.041666612f, 0.16666539f, 0.5f);
 }
 static inline UNUSED float exp_near_zero(float r) {
     return muladdf(r * r, exp_tail(r), r) + 1.0f;
@@ -78,7 +93,7 @@ static inline UNUSED float exp_near_zero(float r) {
 
 static inline UNUSED float exp_f32(float x) {
     const exponent_and_rest split = split_exponent(x);
-    const float y = from_bits(to_bits(exp_near_zero(split.r)) + (split.n << 23));
+    const float y = shift_exponent(exp_near_zero(split.r), split.n);
     /* exp -87.33654 is the first above 2^-126, exp 88.72283 the last below 2^128. */
     return x < -87.33654f ? 0.0f : x <= 88.72283f ? y : x * INFINITY;
 }
@@ -91,21 +106,16 @@ static inline UNUSED float expm1_f32(float x) {
     const float r = split.r, scale = power_of_two(split.n - 1);
     const float rest = muladdf(r * r, exp_tail(r), split.low);
     const float half = muladdf(scale, rest, muladdf(scale, r, scale - 0.5f));
-    const float small = from_bits(to_bits(x) & ~SIGN);
+    const float small = magnitude(x);
     return small < 2.98023224e-8f ? x : half + half;
 }
 
 /* log(1 + f) + e log 2, for 1 + f from the square root of 1/2 to that of 2. The polynomial stands
  * for (log(1 + f) - f + f^2/2) / f^3: the logarithm is right to 2^-27.3 of itself. */
 static inline UNUSED float log_near_one(float f, float e) {
-    float p = -0.07642262f;
-    p = muladdf(p, f, 0.127663f);
-    p = muladdf(p, f, -0.13159424f);
-    p = muladdf(p, f, 0.1420098f);
-    p = muladdf(p, f, -0.1662334f);
-    p = muladdf(p, f, 0.20001261f);
-    p = muladdf(p, f, -0.25000823f);
-    p = muladdf(p, f, 0.3333333f);
+    const float p = POLYNOMIAL7(
+        f, -0.07642262f, 0.127663f, -0.13159424f, 0.1420098f, -0.1662334f, 0.20001261f,
+        -0.25000823f, 0.3333333f);
     const float square = f * f;
     const float low = muladdf(e, LOG2_LOW, square * f * p);
     return muladdf(e, LOG2_HIGH, f + muladdf(-0.5f, square, low));
@@ -144,45 +154,35 @@ static inline UNUSED float log1p_f32(float x) {
 /* From 0.625 on, 1 - 2 / (exp 2x + 1). Below, the polynomial stands for (tanh x - x) / x^3 in x^2:
  * x + x^3 p is right to 2^-27.8 of x. */
 static inline UNUSED float tanh_f32(float x) {
-    const float a = from_bits(to_bits(x) & ~SIGN);
+    const float a = magnitude(x);
     const float z = a * a;
-    float p = -0.005714057f;
-    p = muladdf(p, z, 0.02064806f);
-    p = muladdf(p, z, -0.053742774f);
-    p = muladdf(p, z, 0.13331483f);
-    p = muladdf(p, z, -0.33333284f);
+    const float p = POLYNOMIAL4(
+        z, -0.005714057f, 0.02064806f, -0.053742774f, 0.13331483f, -0.33333284f);
     const float small = muladdf(a * z, p, a);
     const float most = a > 10.0f ? 10.0f : a; /* from 9.02 on, 1 */
     const exponent_and_rest split = split_exponent(most + most);
     const float scale = power_of_two(split.n);
     const float large = 1.0f - 2.0f / muladdf(exp_near_zero(split.r), scale, 1.0f);
-    return from_bits(to_bits(a < 0.625f ? small : large) | (to_bits(x) & SIGN));
+    return with_sign(a < 0.625f ? small : large, x);
 }
 
 /* Below 0.9, x + x p: the polynomial stands for erf x / x - 1 in x^2, and erf is right to 2^-26.0
  * of itself. From there on, 1 - exp(-q), and q stands for -log(1 - erf x): right to 2^-29.1. */
 static inline UNUSED float erf_f32(float x) {
-    const float a = from_bits(to_bits(x) & ~SIGN);
+    const float a = magnitude(x);
     const float z = a * a;
-    float p = -0.00060208025f;
-    p = muladdf(p, z, 0.004998959f);
-    p = muladdf(p, z, -0.026770493f);
-    p = muladdf(p, z, 0.11281922f);
-    p = muladdf(p, z, -0.37612504f);
-    p = muladdf(p, z, 0.12837915f);
+    const float p = POLYNOMIAL5(
+        z, -0.00060208025f, 0.004998959f, -0.026770493f, 0.11281922f, -0.37612504f,
+        0.12837915f);
     const float small = muladdf(16.0f * a, p, 16.0f * a) * 0.0625f; /* else a p may underflow */
     const float b = a > 4.0f ? 4.0f : a; /* from 3.92 on, 1 */
-    float q = -0.00019717771f;
-    q = muladdf(q, b, 0.0030555693f);
-    q = muladdf(q, b, -0.022276953f);
-    q = muladdf(q, b, 0.10403712f);
-    q = muladdf(q, b, 0.63706f);
-    q = muladdf(q, b, 1.1277494f);
-    q = muladdf(q, b, 0.0001775194f);
+    const float q = POLYNOMIAL6(
+        b, -0.00019717771f, 0.0030555693f, -0.022276953f, 0.10403712f, 0.63706f, 1.1277494f,
+        0.0001775194f);
     const exponent_and_rest split = split_exponent(-q);
     const float scale = power_of_two(split.n);
     const float large = muladdf(-exp_near_zero(split.r), scale, 1.0f);
-    return from_bits(to_bits(a < 0.9f ? small : large) | (to_bits(x) & SIGN));
+    return with_sign(a < 0.9f ? small : large, x);
 }
 
 /* 2/pi = high + middle + low, but for what makes multiples of 4 of x; high and middle have 29 bits,
@@ -217,24 +217,20 @@ static inline UNUSED angle reduce_angle(float a) {
  * make sin right to 2^-28.0 of r and cos to 2^-33.0 of itself. */
 static inline UNUSED float sin_or_cos(angle a, uint32_t quadrant, uint32_t sign) {
     const float z = a.r * a.r;
-    float s = -0.00019518792f;
-    s = muladdf(s, z, 0.008332192f);
-    s = muladdf(s, z, -0.16666655f);
-    s = a.r + muladdf(a.r * z, s, a.low);
-    float c = 2.4432327e-05f;
-    c = muladdf(c, z, -0.001388731f);
-    c = muladdf(c, z, 0.041666646f);
-    c = 1.0f + muladdf(z, muladdf(z, c, -0.5f), -a.r * a.low);
-    return from_bits(to_bits((quadrant & 1) == 0 ? s : c) ^ ((quadrant & 2) << 30) ^ sign);
+    const float s = POLYNOMIAL2(z, -0.00019518792f, 0.008332192f, -0.16666655f);
+    const float sine = a.r + muladdf(a.r * z, s, a.low);
+    const float c = POLYNOMIAL2(z, 2.4432327e-05f, -0.001388731f, 0.041666646f);
+    const float cosine = 1.0f + muladdf(z, muladdf(z, c, -0.5f), -a.r * a.low);
+    return from_bits(to_bits((quadrant & 1) == 0 ? sine : cosine) ^ ((quadrant & 2) << 30) ^ sign);
 }
 
 static inline UNUSED float sin_f32(float x) {
-    const angle a = reduce_angle(from_bits(to_bits(x) & ~SIGN));
+    const angle a = reduce_angle(magnitude(x));
     return sin_or_cos(a, a.quadrant, to_bits(x) & SIGN);
 }
 
 static inline UNUSED float cos_f32(float x) {
-    const angle a = reduce_angle(from_bits(to_bits(x) & ~SIGN));
+    const angle a = reduce_angle(magnitude(x));
     return sin_or_cos(a, a.quadrant + 1, 0);
 }
 
@@ -262,7 +258,7 @@ static inline UNUSED int is_integer(float a) {
 }
 
 static inline UNUSED float pow_f32(float x, float y) {
-    const float a = from_bits(to_bits(x) & ~SIGN), b = from_bits(to_bits(y) & ~SIGN);
+    const float a = magnitude(x), b = magnitude(y);
     const mantissa_and_exponent split = split_mantissa(a);
     const double f = (double)split.m - 1.0;
     const double inner = muladd(f, log2_slope(f), (double)(int32_t)split.e);
@@ -271,8 +267,7 @@ static inline UNUSED float pow_f32(float x, float y) {
     const double sum = muladd((double)y, log2_a, ROUND64);
     const double n = sum - ROUND64;
     const float r = (float)(muladd((double)y, log2_a, -n) * 0.6931471805599453);
-    const uint32_t shift = to_bits((float)n + ROUND) << 23;
-    const float size = from_bits(to_bits(exp_near_zero(r)) + shift);
+    const float size = shift_exponent(exp_near_zero(r), to_bits((float)n + ROUND));
     const double exponent = (double)y * log2_a;
     const float over = (float)(exponent * (double)INFINITY); /* NaN stays */
     const float power = exponent < -126.0 ? 0.0f : exponent < 128.0 ? size : over;
@@ -286,6 +281,13 @@ static inline UNUSED float pow_f32(float x, float y) {
 
 #undef muladdf
 #undef muladd
+#undef POLYNOMIAL1
+#undef POLYNOMIAL2
+#undef POLYNOMIAL3
+#undef POLYNOMIAL4
+#undef POLYNOMIAL5
+#undef POLYNOMIAL6
+#undef POLYNOMIAL7
 #undef SMALLEST
 #undef LARGEST
 #undef SIGN
