@@ -123,6 +123,14 @@ static double distance(float got, double exact, double ulp) {
 /* An argument that is a denormal number may count as zero. */
 static double zero_for_denormal(float x) { return fabsf(x) < 0x1p-126f ? copysign(0, x) : x; }
 
+static float_mode set_mode(int flushed) {
+    const float_mode before = flush_denormals();
+    if (!flushed) {
+        restore_mode(before);
+    }
+    return before;
+}
+
 static const struct { const char *name; double (*of)(double); } REFERENCES[] = {
     {"exp", exp}, {"log", log}, {"expm1", expm1}, {"log1p", log1p}, {"tanh", tanh}, {"erf", erf},
     {"sin", sin}, {"cos", cos},
@@ -147,10 +155,7 @@ void search(const char *name, const uintptr_t *loops, int count, uint64_t first,
         for (int k = 0; k < 2 * count; ++k) {
             const int flushed = k % 2;
             worst *const w = &found[k / 2];
-            const float_mode before = flush_denormals();
-            if (!flushed) {
-                restore_mode(before);
-            }
+            const float_mode before = set_mode(flushed);
             ((unary_loop *)loops[k / 2])(y, x, n);
             restore_mode(before);
             for (int i = 0; i < n; ++i) {
@@ -183,10 +188,7 @@ void search_pairs(const uintptr_t *loops, int count, const float *x, const float
         for (int k = 0; k < 2 * count; ++k) {
             const int flushed = k % 2;
             worst *const w = &found[k / 2];
-            const float_mode before = flush_denormals();
-            if (!flushed) {
-                restore_mode(before);
-            }
+            const float_mode before = set_mode(flushed);
             ((binary_loop *)loops[k / 2])(z, x + start, y + start, some);
             restore_mode(before);
             for (int64_t i = 0; i < some; ++i) {

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from codegen.build import compiler_calls
-from codegen.build.cache import DIRECTORY_VARIABLE
 from codegen.compile import Executable, Plan, make_plan
 from codegen.notation import FLOATS, DType, Reduce
 from graphcnn.op import REGISTRY
@@ -21,6 +20,7 @@ from tests.graphcnn.ops.compiling import (
     spoil,
 )
 
+pytestmark = pytest.mark.usefixtures("own_cache")
 COMPILER = COMPILERS[0] if COMPILERS else None
 # Each builds other draws: what -O3 breaks rarely depends on which compiler's it is.
 BUILDS = [
@@ -30,13 +30,6 @@ BUILDS = [
 FIXED = {"broadcast_to"}  # whose shape is an argument, and drawn as numbers
 Compiled = Sequence[tuple[OpProgram, Executable]]
 Runs = Iterator[tuple[Case, OpProgram]]  # and the program that says what is right
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(DIRECTORY_VARIABLE, str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @cache

@@ -6,7 +6,7 @@ by bit; where Winograd's tiles take part, errors are relative to the largest val
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 import graphcnn as g
-from codegen.build.cache import DIRECTORY_VARIABLE
 from codegen.compile import Executable, Options, Plan, make_plan
 from codegen.machine import Machine
 from codegen.notation import Tensor, indices
@@ -35,6 +34,7 @@ from tests.codegen.running import (
     shape_of,
 )
 
+pytestmark = pytest.mark.usefixtures("own_cache")
 CHANNELS = (1, 2, 3, 4, 5, 7, 8, 10, 12, 13, 16, 17, 20, 24, 31, 32, 33, 48, 64, 65)
 BATCHES = (1, 2, 3, 5, 8, 16, 32)
 MOST = 3_000_000  # products of one layer, so that the interpreter is done soon
@@ -185,13 +185,6 @@ def test_the_layers_reach_what_is_claimed_of_them() -> None:
 def test_drawn_layers_in_c_are_the_interpreter() -> None:
     for some, executable in compiled([drawn(seed) for seed in range(16)], "debug+strict"):
         check(some, executable)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(DIRECTORY_VARIABLE, str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.mark.parametrize("compiler", COMPILERS or [None])

@@ -4,7 +4,7 @@ All values are small integers, so every sum is exact in any order: C must equal 
 bit by bit. Only what RMSProp divides is rounded.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import graphcnn as g
-from codegen.build.cache import DIRECTORY_VARIABLE
 from codegen.compile import Executable, Plan, make_plan
 from codegen.notation import FLOATS, DType
 from codegen.program import Program
@@ -31,6 +30,7 @@ from tests.codegen.running import (
 )
 from tests.graphcnn.ops.compiling import N
 
+pytestmark = pytest.mark.usefixtures("own_cache")
 COMPILER = COMPILERS[0] if COMPILERS else None
 CHANNELS = (1, 2, 3, 4, 5, 8, 13, 16, 17)
 LARGEST = 3  # of the integers in every array
@@ -166,13 +166,6 @@ def check_results(net: Net, plan: Plan, found: Arrays, again: Arrays) -> None:
         if not np.allclose(found[name], y, rtol=RELATIVE * unit, atol=ABSOLUTE * unit):
             code = "\n\n".join(plan.functions.values())
             raise AssertionError(f"{net.case}\n{name}: C gives\n{found[name]}\nnot\n{y}\n\n{code}")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(DIRECTORY_VARIABLE, str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @cache
