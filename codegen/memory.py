@@ -139,33 +139,44 @@ def plan(program: Program, groups: Sequence[Group], views: Mapping[Tensor, Tenso
         else:
             copies.append((old, new))
     given = {*program.inputs, *program.parameters, *program.outputs}
-    apart = given | {new for _, new in copies} | {t for group in groups for t in group.local}
+    local = {t for group in groups for t in group.local}
+    apart = given | local | {new for _, new in copies}
     for at, group in enumerate(groups):
         for kernel in group.kernels:
             for new in kernel.made:
                 if new not in apart and home(new) == new:
                     base |= _over_operand(new, kernel, groups, at, apart, home)
+    born, dies = _lives(groups, [new for _, new in copies], home)
+    arrays = [t for t in born if t not in given | local and t in dies]
+    stored = frozenset(
+        t
+        for group in groups
+        for k in group.kernels
+        for t in k.made
+        if home(t) in given or home(t) in dies
+    )
+    blocks = [Block(t, _whole(_size(t)), born[t], dies[t]) for t in arrays]
+    return MemoryPlan(base, place(blocks), stored, tuple(copies), program)
+
+
+def _lives(
+    groups: Sequence[Group], copied: Collection[Tensor], home: Home
+) -> tuple[dict[Tensor, int], dict[Tensor, int]]:
+    """Give the group that first makes each array, and the last that reads it from memory."""
     born: dict[Tensor, int] = {}
     dies: dict[Tensor, int] = {}
+    read: set[Tensor] = set()
     for at, group in enumerate(groups):
         for kernel in group.kernels:
             for tensor in kernel.made:
                 born.setdefault(home(tensor), at)
             for tensor in kernel.reads:
                 dies[home(tensor)] = at
-    for _, new in copies:
-        dies[home(new)] = len(groups)
-    kernels = [kernel for group in groups for kernel in group.kernels]
-    read = {home(a.tensor) for k in kernels for stage in k.stages for a in stage.reads}
+            read |= {home(a.tensor) for stage in kernel.stages for a in stage.reads}
+    dies |= {home(new): len(groups) for new in copied}
     for tensor in born.keys() - read:  # what nobody reads is written all the same
         dies.setdefault(tensor, born[tensor])
-    local = {t for group in groups for t in group.local}
-    arrays = [t for t in born if t not in given | local and dies.get(t, -1) >= 0]
-    stored = frozenset(
-        t for k in kernels for t in k.made if home(t) in given or dies.get(home(t), -1) >= 0
-    )
-    blocks = [Block(t, _whole(_size(t)), born[t], dies[t]) for t in arrays]
-    return MemoryPlan(base, place(blocks), stored, tuple(copies), program)
+    return born, dies
 
 
 def _over_operand(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from codegen.notation import Tensor
@@ -70,14 +70,19 @@ def _early(flow: _Flow, count: int) -> list[int]:
             most = max(most, flow.most(_bits(some), done))
             order += _bits(some)
             done |= some
-            now = flow.live(done)
             cones = ((flow.needs[t] | 1 << t) & ~done for t in _bits(last & ~done))
-            some = next((c for c in cones if _frees(flow, c, done, now, most)), 0)
+            some = next(_letting_go(flow, cones, done, most), 0)
     return order
 
 
-def _frees(flow: _Flow, some: int, done: int, now: int, most: int) -> bool:
-    return flow.live(done | some) < now and flow.most(_bits(some), done) <= most
+def _letting_go(flow: _Flow, some: Iterable[int], done: int, most: int) -> Iterator[int]:
+    """Give those groups of all these after which less is alive than before, and at no time more."""
+    now = flow.live(done)
+    waiting = {read & ~done for _, made, read in flow.arrays if done >> made & 1 and read & ~done}
+    for cone in some:
+        ends_some = any(not readers & ~cone for readers in waiting)
+        if ends_some and flow.live(done | cone) < now and flow.most(_bits(cone), done) <= most:
+            yield cone
 
 
 def _flow(groups: Sequence[Group], program: Program, views: Mapping[Tensor, Tensor]) -> _Flow:
