@@ -44,6 +44,19 @@ class Case:
         return f"{self.program}\nwith {dims or 'no dims'}"
 
 
+def integers(
+    program: Program, dims: Mapping[Dim, int] | None = None, seed: int = 0, largest: int = 2
+) -> Case:
+    """Give a program small integers: sums of few products of them are exact in any order."""
+    rng = np.random.default_rng(seed)
+    sizes = {d: (dims or {})[d] for d in program.dims}
+    arrays = {
+        t.name: rng.integers(-largest, largest + 1, shape_of(t, sizes)).astype(t.dtype)
+        for t in (*program.inputs, *program.parameters)
+    }
+    return Case(program, arrays, sizes)
+
+
 def expected(case: Case, *, fast: bool = False) -> Arrays:
     """Give the outputs and the parameters' next values, by the interpreter."""
     made = interpret(case.program, case.arrays, case.dims, fast=fast)

@@ -18,6 +18,7 @@ from codegen.program import Program
 from codegen.rewrite import rewrite
 from graphcnn.program import to_program
 from tests.codegen.running import Arrays, Case, assert_agree, differences, expected, shape_of
+from tests.graphcnn.ops.building import with_gradients
 
 winograd = importlib.import_module("codegen.rewrite.winograd")  # the package shows the function
 
@@ -47,8 +48,7 @@ def layer(sizes: Layer, dtype: str = "float64", **options: int) -> Program:
     N, C, H, W, K, R, S, padding = sizes
     x, w = g.input("x", (N, C, H, W), dtype), g.input("w", (K, C, R, S), dtype)
     y = g.conv2d(x, w, padding=padding, name="y", **options)
-    upstream = g.input("upstream", y.shape, dtype)
-    return to_program([y, *g.grad(g.sum(y * upstream), [x, w])]).program
+    return with_gradients(y, [x, w])
 
 
 def normal(program: Program, seed: int = 0) -> Arrays:

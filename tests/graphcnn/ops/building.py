@@ -1,6 +1,6 @@
 """From drawn arguments to a node: every array becomes an input of the same name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,10 @@ import numpy as np
 import graphcnn as g
 from codegen.affine import Dim
 from codegen.notation import FLOATS, DType
+from codegen.program import Program
 from graphcnn.graph import Node
 from graphcnn.op import REGISTRY
+from graphcnn.program import to_program
 from tests.graphcnn.ops.executors import Array, Executor, run
 
 STEP = 2.5e-4
@@ -74,6 +76,12 @@ def gradients(built: Built) -> tuple[list[Node], Node]:
     seed = g.input("seed", built.node.shape, built.node.dtype)
     inputs = [built.inputs[n] for n in built.floats]
     return g.grad(built.node, inputs, seed=seed, allow_unused=True), seed
+
+
+def with_gradients(node: Node, inputs: Sequence[Node]) -> Program:
+    """Give a node and its gradients under an upstream gradient as one program."""
+    upstream = g.input("upstream", node.shape, node.dtype)
+    return to_program([node, *g.grad(g.sum(node * upstream), inputs)]).program
 
 
 def difference(function: Any, at: dict[str, Array], along: dict[str, Array]) -> tuple[float, float]:

@@ -29,10 +29,11 @@ from tests.codegen.running import (
     compile_together,
     differences,
     expected,
+    integers,
     run_c,
     run_sanitized,
-    shape_of,
 )
+from tests.graphcnn.ops.building import with_gradients
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 CHANNELS = (1, 2, 3, 4, 5, 7, 8, 10, 12, 13, 16, 17, 20, 24, 31, 32, 33, 48, 64, 65)
@@ -91,15 +92,9 @@ def layer(
     b = g.input("b", (K,)) if bias else None
     y: Node = g.conv2d(x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
     y = g.relu(y) if relu else y
-    upstream = g.input("upstream", y.shape)
-    gradients = g.grad(g.sum(y * upstream), [x, w, *([b] if b is not None else [])])
-    program = to_program([y, *gradients]).program
-    dims = dict.fromkeys(program.dims, N)
-    rng = np.random.default_rng(sum(sizes))
-    arrays: Arrays = {
-        t.name: rng.integers(-2, 3, shape_of(t, dims)).astype(t.dtype) for t in program.inputs
-    }
-    return Layer(what or str(sizes), Case(program, arrays, dims), options or Options())
+    program = with_gradients(y, [x, w, *([b] if b is not None else [])])
+    case = integers(program, dict.fromkeys(program.dims, N), seed=sum(sizes))
+    return Layer(what or str(sizes), case, options or Options())
 
 
 def drawn(seed: int) -> Layer:
@@ -232,9 +227,7 @@ def test_kernels_that_run_together_write_their_own_part_only() -> None:
     y, z = Tensor("y", (40, 40, 48)), Tensor("z", (1600, 48))
     product = state(y[i, n, j], "+=", w[j, c] * x[n, i, c])
     shown = state(z[40 * n + i, j], "=", y[i, n, j - 1], {i: 40, n: 40, j: 48})
-    rng = np.random.default_rng(0)
-    arrays = {t.name: rng.integers(-2, 3, t.shape).astype("float32") for t in (x, w)}
-    assert_agree([Case(Program((x, w), (z,), (product, shown)), arrays, {})], profile="debug")
+    assert_agree([integers(Program((x, w), (z,), (product, shown)))], profile="debug")
 
 
 ALIGNED = """
@@ -251,9 +244,7 @@ def beside_each_other() -> Layer:
     w, w2 = (g.input(name, (32, 32, 3, 3)) for name in ("w", "w2"))
     y = g.concatenate([g.conv2d(x, each, padding=1) for each in (w, w2)], axis=2)
     program = to_program(g.grad(g.sum(g.square(y)), [x])).program
-    rng = np.random.default_rng(0)
-    arrays = {t.name: rng.integers(-1, 2, t.shape).astype("float32") for t in program.inputs}
-    return Layer("beside each other", Case(program, arrays, {}), Options(exact=True))
+    return Layer("beside each other", integers(program, largest=1), Options(exact=True))
 
 
 @pytest.mark.skipif("gcc" not in COMPILERS, reason="needs gcc")
