@@ -25,7 +25,7 @@ from codegen.schedule.tile import tile_of
 
 BYTES = {"float32": 4, "float64": 8, "int32": 4, "bool": 1}
 MOST = 512 << 10  # bytes that the small arrays of one iteration may take on a thread's stack
-FEWEST = 16  # iterations that keep several threads busy
+FEWEST = 8  # iterations that keep several threads busy
 SLOWER = 1.1  # times as long that the work itself may take
 LEAST = 256 << 10  # bytes that pass between kernels: less stays in the cache in any case
 

@@ -209,7 +209,8 @@ def _decide(layout: Layout, at: int, machine: Machine) -> float:
                 inner = _letters(statement, _cuts(trial, at))[lane][1]
                 made = tile_of(formed, machine, inner)
                 if made is not None:
-                    cycles = made.cycles + COPY * sum(_elements(c, layout.program.fixed) for c in copies)
+                    moved = sum(_elements(c, layout.program.fixed) for c in copies)
+                    cycles = made.cycles + COPY * moved
                     if cycles < (best if chosen else min(WORTH * best, best - LEAST)):
                         best, chosen = cycles, trial
             width //= 2
