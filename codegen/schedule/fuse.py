@@ -18,7 +18,7 @@ from codegen.notation import Guard, Statement, Tensor
 from codegen.program import Program
 from codegen.rewrite.gather import expanded
 from codegen.schedule.collapse import collapse
-from codegen.schedule.order import pointwise_order
+from codegen.schedule.order import pointwise_order, stride
 from codegen.schedule.tile import tile_of
 
 
@@ -192,10 +192,13 @@ def _astray(
 
     What the program computed itself is near, or lies along these lanes already.
     """
-    tile = tile_of(kernel.stages[0].statements[-1], machine)
-    if tile is None or tile.lane not in statement.sizes:
-        return False
     near = {*computed, statement.target.name}
+    given = [a for a in statement.reads if a.tensor.name not in near]
+    if not given:
+        return False
+    tile = tile_of(kernel.stages[0].statements[-1], machine)
+    if tile is None or all(stride(a.tensor, a.maps, tile.lane) in (0, 1) for a in given):
+        return False
     return pointwise_order(collapse((statement,)), near)[-1] != tile.lane
 
 

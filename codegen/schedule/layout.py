@@ -48,7 +48,10 @@ class Blocks:
 
 @dataclass
 class Layout:
-    """Decisions on the way: tensors in blocks, tensors that stay, indices cut by statement."""
+    """Decisions on the way: tensors in blocks, tensors that stay, indices cut by statement.
+
+    The sums of products in `settled` have been decided: nothing cuts further indices of theirs.
+    """
 
     program: Program
     places: Places
@@ -57,6 +60,7 @@ class Layout:
     plain: set[Tensor] = field(default_factory=set)
     cuts: dict[int, Cuts] = field(default_factory=dict)
     packed: dict[int, tuple[Index, frozenset[Access]]] = field(default_factory=dict)
+    settled: set[int] = field(default_factory=set)
     cycles: float = 0.0
 
 
@@ -176,6 +180,7 @@ def _decided(layout: Layout, machine: Machine) -> Layout:
             sums.append((nest.products, -at))
     for _, at in sorted(sums, reverse=True):
         layout.cycles += _decide(layout, -at, machine)
+        layout.settled.add(-at)
     _spread(layout)
     for at, s in enumerate(program.statements):
         if not contraction(s):
@@ -298,8 +303,11 @@ def _may_block(layout: Layout, tensor: Tensor, blocks: Blocks) -> bool:
             return False
         if index in {b.index for b in s.bindings} or (s.op in POSITION and index in s.reduced):
             return False
-        if _cuts(layout, at).get(index, blocks.width) != blocks.width:
+        known = _cuts(layout, at)
+        if known.get(index, blocks.width) != blocks.width:
             return False
+        if at in layout.settled and index not in known:
+            return False  # a longer sum has found its loops, and this is no index that it cut
         if _overflows(s, index, blocks.width):
             return False
     return True
