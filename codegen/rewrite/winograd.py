@@ -35,8 +35,8 @@ from codegen.rewrite.settle import without_unit_indices
 
 HALF = sympy.Rational(1, 2)
 POINTS = {6: (0, 1, -1, 2, -2), 8: (0, 1, -1, 2, -2, HALF, -HALF)}  # and infinity
-WORTH = 0.75  # the part of the direct work that the new way must not exceed
-MOVE = 12.0  # multiply-adds that take as long as bringing one element to memory and back
+WORTH = 0.85  # the part of the direct work that the new way must not exceed
+MOVE = 3.0  # multiply-adds that take as long as bringing one element to memory and back
 
 
 @dataclass(frozen=True)
