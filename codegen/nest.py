@@ -111,13 +111,13 @@ class Store:
 
 
 @dataclass(frozen=True)
-class Remark:
-    """A line for the reader."""
+class Fetch:
+    """Ask for the line of memory around an element, which is going to be written."""
 
-    text: str
+    place: Element
 
 
-Node = Loop | When | Let | Scratch | Store | Remark
+Node = Loop | When | Let | Scratch | Store | Fetch
 
 
 @dataclass(frozen=True)
@@ -193,6 +193,8 @@ def names_in(function_body: tuple[Node, ...], arrays: tuple[Array, ...]) -> set[
             case Store(place, value):
                 of(place)
                 of(value)
+            case Fetch(place):
+                of(place)
 
     for node in function_body:
         into(node)
@@ -258,8 +260,8 @@ def show(node: Node) -> Iterator[str]:
             yield f"{name}: {dtype}[{size}]"
         case Store(place, value, op):
             yield f"{spell(place)} {op} {spell(value)}"
-        case Remark(text):
-            yield f"# {text}"
+        case Fetch(place):
+            yield f"fetch {spell(place)}"
 
 
 def spell(e: Expression) -> str:

@@ -13,13 +13,13 @@ from codegen.nest import (
     Array,
     Element,
     Expression,
+    Fetch,
     Function,
     Let,
     Loop,
     Name,
     Node,
     Number,
-    Remark,
     Scalar,
     Scratch,
     Store,
@@ -155,8 +155,8 @@ class Printer:
                 yield f"{pad}{c_type(dtype)} {name}[{size}]{aligned};"
             case Store(place, value, op):
                 yield f"{pad}{self.expression(place)} {op} {self.expression(value)};"
-            case Remark(text):
-                yield f"{pad}/* {commented(text)} */"
+            case Fetch(place):
+                yield f"{pad}FETCH(&{self.expression(place)});"
 
     def _must_stay(self, loop: Loop) -> bool:
         """Whether a loop that holds no other reads arrays on a condition, and may be short.

@@ -11,12 +11,29 @@ import sympy
 
 from codegen.affine import Index
 from codegen.freeze import size_of, whole
+from codegen.machine import Machine
 from codegen.names import Names
-from codegen.nest import Apply, Element, Expression, Let, Loop, Name, Node, Number, Scratch, Store
+from codegen.nest import (
+    Apply,
+    Element,
+    Expression,
+    Fetch,
+    Let,
+    Loop,
+    Name,
+    Node,
+    Number,
+    Scratch,
+    Store,
+)
 from codegen.notation import Access, Statement, Tensor
+from codegen.schedule.order import stride
 from codegen.schedule.tile import Segment, Tile
+from codegen.schedule.traffic import LINE
 
 ZERO = Number(0, "int64")
+BYTES = {"float32": 4, "float64": 8}
+LANES = 8  # elements that are worth a vector
 Finish = Callable[[Expression], list[Node]]
 
 
@@ -24,6 +41,7 @@ class Writer(Protocol):
     """What the loops of a tile need of the writer of the kernel around them."""
 
     names: Names
+    machine: Machine
 
     def array(self, tensor: Tensor) -> str:
         """The name of the array that has a tensor's elements in its shape."""
@@ -39,7 +57,7 @@ def tiled(
 ) -> list[Node]:
     """Give the nests of a tile: one for each combination of segments of rows and lanes.
 
-    `order` holds the indices that have no loop around the nests yet, rows among them.
+    `order` holds the indices that have no loop around the nests yet, rows and lanes among them.
     """
     nodes: list[Node] = []
     indices = [i for i, _ in tile.rows]
@@ -66,6 +84,7 @@ class _Block:
         self.names = writer.names
         self.kind = s.target.dtype
         self.starts = {i: Name(self.names.fresh(f"{self.letter(i)}_start")) for i in rows}
+        self.origin = Name(self.names.fresh(f"{self.letter(tile.lane)}_start"))
         self.steps = {i: Name(self.names.fresh(f"{self.letter(i)}_row")) for i in rows}
 
     def letter(self, symbol: Any) -> str:
@@ -80,10 +99,15 @@ class _Block:
     def each_row(self, body: list[Node]) -> list[Node]:
         """Run a body for every row of the block, the row indices set."""
         for i in reversed(self.rows):
-            at = Let(self.letter(i), "int64", Apply("+", (self.starts[i], self.steps[i]), "int64"))
-            stop = Number(self.rows[i].block, "int64")
-            body = [Loop(self.steps[i].name, (ZERO,), (stop,), (at, *body))]
+            body = [self.each(i, body)]
         return body
+
+    def each(self, row: Index, body: list[Node], *, lanes: bool = False) -> Loop:
+        """Run a body for every value of one row index in the block."""
+        at = Apply("+", (self.starts[row], self.steps[row]), "int64")
+        stop = Number(self.rows[row].block, "int64")
+        inner = (Let(self.letter(row), "int64", at), *body)
+        return Loop(self.steps[row].name, (ZERO,), (stop,), inner, lanes=lanes)
 
     def place(self, more: Expression | None = None, count: int = 1) -> Expression:
         """The accumulator of the row: rows in mixed radix, then the vector."""
@@ -129,7 +153,10 @@ class _Block:
         body = self.across(finish) if self.lane is not None else self.partial(finish)
         high: Expression
         for i in reversed(order):
-            if i in self.rows:
+            if self.lane is not None and i == self.tile.lane:
+                low, high = Number(self.lane.start, "int64"), Number(self.lane.stop, "int64")
+                name, step = self.origin.name, self.lane.block
+            elif i in self.rows:
                 segment = self.rows[i]
                 low, high = Number(segment.start, "int64"), Number(segment.stop, "int64")
                 name, step = self.starts[i].name, segment.block
@@ -165,22 +192,55 @@ class _Block:
         spill = each([Store(Element(edge, (offset,), _in_memory(vector)), cell)])
         slot = Name(self.names.fresh("lane"))
         value = Element(edge, (Apply("+", (out, slot), "int64"),), self.kind)
-        origin = Name(self.names.fresh(f"{letter}_start"))
-        at = Let(letter, "int64", Apply("+", (origin, slot), "int64"))
-        block = Number(self.lane.block, "int64")
-        store = self.each_row(
-            [Loop(slot.name, (ZERO,), (block,), (at, *finish(value)), lanes=self.lane.block >= 8)]
-        )
+        at = Let(letter, "int64", Apply("+", (self.origin, slot), "int64"))
+        done = finish(value)
+        store = self.stored(slot, at, done)
         body: list[Node] = [
-            Let(letter, "int64", origin),
+            Let(letter, "int64", self.origin),
+            *self.fetched(slot, at, done),
             Scratch(acc, vector, self.count() * vectors),
             *clear,
             *self.writer.loops(self.tile.reduced, self.s, add, rolled=True),
             Scratch(edge, self.kind, self.count() * self.lane.block),
             *spill,
         ]
-        low, high = Number(self.lane.start, "int64"), Number(self.lane.stop, "int64")
-        return [Loop(origin.name, (low,), (high,), (*body, *store), self.lane.block, shared=True)]
+        return [*body, *store]
+
+    def stored(self, slot: Name, at: Let, done: list[Node]) -> list[Node]:
+        """Finish every element, along the lanes or, where those hop through memory, along rows."""
+        assert self.lane is not None
+        block = Number(self.lane.block, "int64")
+        inner = self.along_memory()
+        if inner is None:
+            loop = Loop(slot.name, (ZERO,), (block,), (at, *done), lanes=self.lane.block >= LANES)
+            return self.each_row([loop])
+        row = self.each(inner, done, lanes=self.rows[inner].block >= LANES)
+        nodes: list[Node] = [Loop(slot.name, (ZERO,), (block,), (at, row))]
+        for i in reversed([i for i in self.rows if i != inner]):
+            nodes = [self.each(i, nodes)]
+        return nodes
+
+    def along_memory(self) -> Index | None:
+        """The row index along which results are neighbours in memory, if the lanes are not."""
+
+        def step(index: Index) -> Any:
+            return stride(self.s.target, self.s.maps, index)
+
+        if step(self.tile.lane) == 1:
+            return None
+        return next((i for i in self.rows if step(i) == 1), None)
+
+    def fetched(self, slot: Name, at: Let, done: list[Node]) -> list[Node]:
+        """Ask for the lines that the results go to, where these lie along the lanes."""
+        assert self.lane is not None
+        elements = math.prod(n for n in self.s.target.shape if isinstance(n, int))
+        far = BYTES[self.kind] * elements > self.writer.machine.l2
+        if not far or stride(self.s.target, self.s.maps, self.tile.lane) != 1:
+            return []
+        stores = (node.place for node in done if isinstance(node, Store))
+        places = [Fetch(place) for place in stores if isinstance(place, Element)]
+        block, line = Number(self.lane.block, "int64"), LINE // BYTES[self.kind]
+        return self.each_row([Loop(slot.name, (ZERO,), (block,), (at, *places), line)])
 
     # -- lanes over a reduced index -----------------------------------------------------------
 

@@ -25,6 +25,13 @@
 #define LANES
 #endif
 
+/* Brings the line of an address near, to be written later: then no store waits for it. */
+#if defined(__GNUC__)
+#define FETCH(address) __builtin_prefetch(address, 1)
+#else
+#define FETCH(address) (void)(address)
+#endif
+
 /* The smaller and the larger of two sizes. */
 static inline UNUSED int64_t imin(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline UNUSED int64_t imax(int64_t a, int64_t b) { return a > b ? a : b; }

@@ -203,6 +203,13 @@ def _closed(
     passed = [t for t in local if any(t in k.reads for k in current.kernels)]
     if not passed or sum(map(_bytes, passed)) < LEAST:
         return None
+    if any(
+        new in k.made and old in o.reads
+        for old, new in program.updates
+        for k in own
+        for o in own - {k}
+    ):
+        return None  # an iteration would write over what another one reads
     if any(not k.stages[0].whole and k.made[0] not in passed for k in own):
         return None  # it would have to fill a part of an array that others see
     for count in range(1, len(current.dimensions) + 1):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from codegen.schedule.contraction import Contraction, Operand
 
 FILLED = 0.8  # the part of a cache that one operand after the other can count on
 LINE = 64  # bytes that come together
-ORDERED = 3  # loops whose order is tried; the shortest others stay inside
+ORDERED = 4  # loops whose order is tried; the shortest others stay inside
 
 
 @dataclass(frozen=True)
@@ -58,19 +58,18 @@ def fetched(
 
 
 def best_order(
-    nest: Contraction, loops: Sequence[Around], lane: Sequence[Around], tile: Mapping[int, int],
-    cache: int,
-) -> tuple[tuple[int, ...], float]:  # fmt: skip
-    """Give the order of loops, outermost first, that fetches the fewest bytes, and how many."""
+    loops: Sequence[Around], cost: Callable[[Sequence[Around]], float]
+) -> tuple[Around, ...]:
+    """Give the order of loops, outermost first, that costs least; of equals the first."""
     longest = sorted(loops, key=lambda loop: loop.trips, reverse=True)[:ORDERED]
     moving = [loop for loop in loops if loop.trips > 1 and loop in longest]
     still = [loop for loop in loops if loop not in moving]
-    best: tuple[tuple[int, ...], float] | None = None
+    best: tuple[Around, ...] = (*moving, *still)
+    least = cost(best)
     for order in itertools.permutations(moving):
-        count = fetched(nest, (*order, *still, *lane), tile, cache)
-        if best is None or count < 0.98 * best[1]:
-            best = tuple(loop.index for loop in (*order, *still)), count
-    assert best is not None
+        found = cost((*order, *still))
+        if found < 0.98 * least:
+            best, least = (*order, *still), found
     return best
 
 
@@ -84,5 +83,7 @@ def _footprint(operand: Operand, extents: Mapping[int, int], size: int) -> float
             reach += abs(c) * (extent - 1)
             points *= extent
         extent = min(reach, points)
-        total *= max(extent, LINE // size) if axis.step == 1 and axis.moves else extent
+        if axis.step == 1 and axis.moves and extent % (LINE // size):
+            extent += LINE // size - 1  # it may start anywhere in a line
+        total *= extent
     return total

@@ -171,8 +171,8 @@ def test_layers_in_c_are_the_interpreter() -> None:
 
 def test_the_layers_reach_what_is_claimed_of_them() -> None:
     for what, (_, executable) in every().items():
-        tiles = what.startswith("winograd") and not what.endswith("exact")
-        assert in_tiles(executable.plan) == tiles, what
+        if what.startswith("winograd"):
+            assert in_tiles(executable.plan) != what.endswith("exact"), what
     plans = [executable.plan for _, executable in every().values()]
     assert sum(plan.laid_out != plan.rewritten for plan in plans) > len(plans) / 2
 
