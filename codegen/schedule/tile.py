@@ -55,8 +55,9 @@ class Tile:
     """A schedule: the lane index in segments, the row indices in segments, the loops around.
 
     Rows come with the outermost first, and `order` holds the loops over whole tiles, those of rows
-    and lanes included; `width` is that of one vector, `vectors` how many stand side by side. `cycles` is
-    what the model says the whole nest takes, `bytes` what it fetches from beyond the second cache;
+    and lanes included; `width` is that of one vector, `vectors` how many stand side by side.
+    `cycles` is what the model says the whole nest takes, `bytes` what it fetches from beyond the
+    second cache;
     `bound` says what takes the time, `peak` how much of what the core could multiply is used, and
     `rival` is the next best tile. `key` names the sum of products, and `rank` is the tile's place
     among those for it: the first is taken unless measuring said otherwise.
