@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import threading
 import warnings
@@ -35,6 +36,7 @@ from graphcnn.program import Lowered, to_program
 from graphcnn.tuning import Subject, sizes_of, tuned
 
 Array = npt.NDArray[Any]
+LARGE = 16 << 10  # bytes of an array for which it pays to see where it starts
 Updates = Iterable[tuple[Node, Node]]
 
 
@@ -147,7 +149,7 @@ def _prepared(once: Plan, lowered: Lowered, backend: str) -> dict[str, Array]:
     if executable is None:
         values = interpret(once.program, given, {})
         return {t.name: np.ascontiguousarray(values[t.name]) for t in once.program.outputs}
-    results = {t.name: np.empty(t.shape, np.dtype(t.dtype)) for t in once.program.outputs}
+    results = {t.name: _empty(t.shape, np.dtype(t.dtype)) for t in once.program.outputs}
     executable.run(given | results, {})
     return results
 
@@ -319,7 +321,7 @@ class Step:
         except GraphError as error:
             who = f"call of {self.plan.program.name!r}"
             raise error.at(who, user_origin(), shown(inputs, positional)) from None
-        outputs = [np.empty(shape, dtype) for shape, dtype in bound.outputs]
+        outputs = [_empty(shape, dtype) for shape, dtype in bound.outputs]
         with self._lock:
             if self._executable is None:
                 self._interpret(arrays, outputs, bound)
@@ -422,6 +424,14 @@ class _Binding:
         if step._executable is not None:
             self.dims = step._executable.dims(ordered)
             self.bytes = step._executable.workspace_bytes(ordered)
+
+
+def _empty(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
+    """Give an array that is not filled yet; a large one starts where vectors had better start."""
+    size = math.prod(shape) * dtype.itemsize
+    if size < LARGE:
+        return np.empty(shape, dtype)
+    return aligned_bytes(size).view(dtype).reshape(shape)
 
 
 def _choices(lowered: Lowered) -> list[tuple[int, Size]]:

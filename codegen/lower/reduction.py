@@ -55,7 +55,8 @@ class Reductions(Loops):
         tile = tile_of(head, self.machine) if len(statements) == 1 else None
         if tile is not None:
             self.schedules[-1] = tile
-            first = tuple(itertools.takewhile(lambda i: i in tile.outer, tile.order))
+            rows = dict(tile.rows)
+            first = tuple(itertools.takewhile(lambda i: i not in rows, tile.order))
             known = {*first}
             checks = [g for g in unguarded(head).guards if not set(split(g.expr)[1]) <= known]
 

@@ -57,7 +57,7 @@ def tiled(
 ) -> list[Node]:
     """Give the nests of a tile: one for each combination of segments of rows and lanes.
 
-    `order` holds the indices that have no loop around the nests yet, rows and lanes among them.
+    `order` holds the indices that have no loop around the nests yet, rows among them.
     """
     nodes: list[Node] = []
     indices = [i for i, _ in tile.rows]
@@ -84,7 +84,6 @@ class _Block:
         self.names = writer.names
         self.kind = s.target.dtype
         self.starts = {i: Name(self.names.fresh(f"{self.letter(i)}_start")) for i in rows}
-        self.origin = Name(self.names.fresh(f"{self.letter(tile.lane)}_start"))
         self.steps = {i: Name(self.names.fresh(f"{self.letter(i)}_row")) for i in rows}
 
     def letter(self, symbol: Any) -> str:
@@ -153,10 +152,7 @@ class _Block:
         body = self.across(finish) if self.lane is not None else self.partial(finish)
         high: Expression
         for i in reversed(order):
-            if self.lane is not None and i == self.tile.lane:
-                low, high = Number(self.lane.start, "int64"), Number(self.lane.stop, "int64")
-                name, step = self.origin.name, self.lane.block
-            elif i in self.rows:
+            if i in self.rows:
                 segment = self.rows[i]
                 low, high = Number(segment.start, "int64"), Number(segment.stop, "int64")
                 name, step = self.starts[i].name, segment.block
@@ -192,11 +188,12 @@ class _Block:
         spill = each([Store(Element(edge, (offset,), _in_memory(vector)), cell)])
         slot = Name(self.names.fresh("lane"))
         value = Element(edge, (Apply("+", (out, slot), "int64"),), self.kind)
-        at = Let(letter, "int64", Apply("+", (self.origin, slot), "int64"))
+        origin = Name(self.names.fresh(f"{letter}_start"))
+        at = Let(letter, "int64", Apply("+", (origin, slot), "int64"))
         done = finish(value)
         store = self.stored(slot, at, done)
         body: list[Node] = [
-            Let(letter, "int64", self.origin),
+            Let(letter, "int64", origin),
             *self.fetched(slot, at, done),
             Scratch(acc, vector, self.count() * vectors),
             *clear,
@@ -204,7 +201,8 @@ class _Block:
             Scratch(edge, self.kind, self.count() * self.lane.block),
             *spill,
         ]
-        return [*body, *store]
+        low, high = Number(self.lane.start, "int64"), Number(self.lane.stop, "int64")
+        return [Loop(origin.name, (low,), (high,), (*body, *store), self.lane.block, shared=True)]
 
     def stored(self, slot: Name, at: Let, done: list[Node]) -> list[Node]:
         """Finish every element, along the lanes or, where those hop through memory, along rows."""

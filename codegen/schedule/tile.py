@@ -15,7 +15,7 @@ import heapq
 import itertools
 import math
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -54,10 +54,9 @@ Shape = tuple[int, Segments, int, Blocks, str]
 class Tile:
     """A schedule: the lane index in segments, the row indices in segments, the loops around.
 
-    Rows come with the outermost first, and `order` holds the loops over whole tiles, those of rows
-    and lanes included; `width` is that of one vector, `vectors` how many stand side by side.
-    `cycles` is what the model says the whole nest takes, `bytes` what it fetches from beyond the
-    second cache;
+    Rows come with the outermost first, and `order` holds the loops over whole tiles, rows
+    included; `width` is that of one vector, `vectors` how many stand side by side. `cycles` is
+    what the model says the whole nest takes, `bytes` what it fetches from beyond the second cache;
     `bound` says what takes the time, `peak` how much of what the core could multiply is used, and
     `rival` is the next best tile. `key` names the sum of products, and `rank` is the tile's place
     among those for it: the first is taken unless measuring said otherwise.
@@ -82,8 +81,8 @@ class Tile:
     @property
     def outer(self) -> tuple[Index, ...]:
         """The parallel indices that are neither rows nor lanes."""
-        inside = {self.lane, *dict(self.rows)}
-        return tuple(i for i in self.order if i not in inside)
+        rows = dict(self.rows)
+        return tuple(i for i in self.order if i not in rows)
 
     @property
     def shape(self) -> str:
@@ -268,7 +267,7 @@ def _candidate(nest: Contraction, cycles: float, shape: Shape) -> Candidate:
         width,
         max(1, lanes[0].block // width),
         _broadcast_first(rows, nest.operands, across),
-        tuple(sorted(nest.parallel, key=lambda i: i == lane)),
+        tuple(i for i in nest.parallel if i != lane),
         _reduction_order(nest, lane),
         cycles,
         bound,
@@ -280,27 +279,20 @@ def _placed(machine: Machine, tile: Candidate) -> Candidate:
     nest, sizes = tile.nest, tile.nest.sizes
     blocks = {i: segments[0].block for i, segments in tile.rows}
     inside = {i: sizes[i] for i in nest.reduced} | blocks
-    stream = NEAR / 2
+    lane = []
     if tile.lane in nest.parallel:
-        stream = NEAR
-        blocks[tile.lane] = inside[tile.lane] = tile.lanes[0].block
+        block = tile.lanes[0].block
+        inside[tile.lane] = block
+        lane = [Around(tile.lane, -(-sizes[tile.lane] // block), sizes[tile.lane])]
     loops = [Around(i, -(-sizes[i] // blocks.get(i, 1)), sizes[i]) for i in tile.order]
-
-    def moved(order: Sequence[Around]) -> tuple[float, float]:
-        beyond_l2, beyond_l1 = (fetched(nest, order, inside, n) for n in (machine.l2, machine.l1))
-        return beyond_l2, beyond_l1
-
-    def cost(order: Sequence[Around]) -> float:
-        far, near = moved(order)
-        return far / FAR + near / stream
-
-    order = best_order(loops, cost)
-    far, near = moved(order)
-    memory = max(far / FAR, near / stream)
+    order, far = best_order(nest, loops, lane, inside, machine.l2)
+    by_index = {loop.index: loop for loop in loops}
+    near = fetched(nest, [*(by_index[i] for i in order), *lane], inside, machine.l1)
+    memory = max(far / FAR, near / (NEAR if lane else NEAR / 2))
     cycles = max(tile.cycles, memory) + 0.1 * min(tile.cycles, memory)
     return replace(
         tile,
-        order=tuple(loop.index for loop in order),
+        order=order,
         cycles=cycles,
         bytes=far,
         work=tile.cycles,

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from codegen.schedule.contraction import Contraction, Operand
 
 FILLED = 0.8  # the part of a cache that one operand after the other can count on
 LINE = 64  # bytes that come together
-ORDERED = 4  # loops whose order is tried; the shortest others stay inside
+ORDERED = 3  # loops whose order is tried; the shortest others stay inside
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def fetched(
     operands = (*nest.operands, nest.target)
     size = 4 if nest.dtype == "float32" else 8
     extents = dict(tile)
-    inside = [_footprint(o, extents, size) for o in operands]
+    inside = [_footprint(o, extents, size, o is nest.target) for o in operands]
     depth = len(loops)
     if sum(inside) > FILLED * cache:  # not even one tile stays: every pass fetches all
         return math.prod(loop.trips for loop in loops) * sum(inside)
@@ -42,7 +42,7 @@ def fetched(
         loop = loops[depth - 1]
         extents[loop.index] = loop.extent
         more = [
-            _footprint(o, extents, size) if loop.index in o.strides else known
+            _footprint(o, extents, size, o is nest.target) if loop.index in o.strides else known
             for o, known in zip(operands, inside, strict=True)
         ]
         if sum(more) > FILLED * cache:
@@ -58,24 +58,30 @@ def fetched(
 
 
 def best_order(
-    loops: Sequence[Around], cost: Callable[[Sequence[Around]], float]
-) -> tuple[Around, ...]:
-    """Give the order of loops, outermost first, that costs least; of equals the first."""
+    nest: Contraction, loops: Sequence[Around], lane: Sequence[Around], tile: Mapping[int, int],
+    cache: int,
+) -> tuple[tuple[int, ...], float]:  # fmt: skip
+    """Give the order of loops, outermost first, that fetches the fewest bytes, and how many."""
     longest = sorted(loops, key=lambda loop: loop.trips, reverse=True)[:ORDERED]
     moving = [loop for loop in loops if loop.trips > 1 and loop in longest]
     still = [loop for loop in loops if loop not in moving]
-    best: tuple[Around, ...] = (*moving, *still)
-    least = cost(best)
+    best: tuple[tuple[int, ...], float] | None = None
     for order in itertools.permutations(moving):
-        found = cost((*order, *still))
-        if found < 0.98 * least:
-            best, least = (*order, *still), found
+        count = fetched(nest, (*order, *still, *lane), tile, cache)
+        if best is None or count < 0.98 * best[1]:
+            best = tuple(loop.index for loop in (*order, *still)), count
+    assert best is not None
     return best
 
 
-def _footprint(operand: Operand, extents: Mapping[int, int], size: int) -> float:
-    """The bytes that an access touches while each index covers its extent, lines rounded up."""
-    total = size
+def _footprint(
+    operand: Operand, extents: Mapping[int, int], size: int, written: bool = False
+) -> float:
+    """The bytes that an access moves while each index covers its extent, lines rounded up.
+
+    What is written comes and goes, and a row that is not whole lines spoils one more.
+    """
+    total, line = size, LINE // size
     for axis in operand.axes:
         reach = points = 1
         for i, c in axis.moves:
@@ -83,7 +89,8 @@ def _footprint(operand: Operand, extents: Mapping[int, int], size: int) -> float
             reach += abs(c) * (extent - 1)
             points *= extent
         extent = min(reach, points)
-        if axis.step == 1 and axis.moves and extent % (LINE // size):
-            extent += LINE // size - 1  # it may start anywhere in a line
+        if axis.step == 1 and axis.moves:
+            whole = extent % line == 0
+            extent = extent if whole else max(extent, line) + (line - 1 if written else 0)
         total *= extent
-    return total
+    return 2 * total if written else total
