@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -133,22 +133,28 @@ def op_program(op: str, arguments: Arguments, dtype: DType) -> OpProgram:
     return OpProgram(op, to_program(wanted, name=op).program, built.arrays)
 
 
-def draw_programs(op: str, dtype: DType, count: int, start: int = 0) -> list[OpProgram]:
-    """Give so many programs of an op, if it has so many, batched ones first; a start gives others.
-
-    The first drawn is left out: it is always the simplest.
-    """
+@cache
+def draw_arguments(op: str, count: int, start: int) -> list[Arguments]:
+    """Give so many, drawn once for all dtypes."""
     found: list[Arguments] = []
 
     @seed(start)
-    @settings(DRAWING, max_examples=10 * count + 1)
+    @settings(DRAWING, max_examples=count)
     @given(arguments_of(op))
     def collect(arguments: Arguments) -> None:
         found.append(arguments)
 
     collect()
+    return found
+
+
+def draw_programs(op: str, dtype: DType, count: int, start: int = 0) -> list[OpProgram]:
+    """Give so many programs of an op, if it has so many, batched ones first; a start gives others.
+
+    The first drawn is left out: it is always the simplest.
+    """
     made: dict[str, OpProgram] = {}
-    for arguments in found[:0:-1]:
+    for arguments in draw_arguments(op, 10 * count + 1, start)[:0:-1]:
         if sum(p.batched for p in made.values()) < count:
             one = op_program(op, arguments, dtype)
             made.setdefault(str(one.program), one)
