@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import sympy
@@ -184,25 +185,49 @@ class _Block:
         clear = each([Store(cell, Number(0, vector))])
         add = each([Store(cell, self.product(vector, shift), "+=")])
         out = Apply("*", (self.place(), Number(self.lane.block, "int64")), "int64")
-        offset: Expression = Apply("+", (out, shift), "int64") if shift else out
-        spill = each([Store(Element(edge, (offset,), _in_memory(vector)), cell)])
         slot = Name(self.names.fresh("lane"))
         value = Element(edge, (Apply("+", (out, slot), "int64"),), self.kind)
         origin = Name(self.names.fresh(f"{letter}_start"))
         at = Let(letter, "int64", Apply("+", (origin, slot), "int64"))
         done = finish(value)
-        store = self.stored(slot, at, done)
+        whole = self.whole(done, value, vector, shift)
+        if whole is None:
+            offset: Expression = Apply("+", (out, shift), "int64") if shift else out
+            spill = each([Store(Element(edge, (offset,), _in_memory(vector)), cell)])
+            room = Scratch(edge, self.kind, self.count() * self.lane.block)
+            store = [room, *spill, *self.stored(slot, at, done)]
+        else:
+            store = each([replace(whole, value=cell)])
         body: list[Node] = [
             Let(letter, "int64", origin),
             *self.fetched(slot, at, done),
             Scratch(acc, vector, self.count() * vectors),
             *clear,
             *self.writer.loops(self.tile.reduced, self.s, add, rolled=True),
-            Scratch(edge, self.kind, self.count() * self.lane.block),
-            *spill,
         ]
         low, high = Number(self.lane.start, "int64"), Number(self.lane.stop, "int64")
         return [Loop(origin.name, (low,), (high,), (*body, *store), self.lane.block, shared=True)]
+
+    def whole(
+        self, done: list[Node], value: Element, vector: str, shift: Expression | None
+    ) -> Store | None:
+        """The store of a whole vector, where results go side by side into memory as they are."""
+        match done:
+            case [Store(Element() as place, result, op)] if result == value:
+                pass
+            case [Let(name, _, result), Store(Element() as place, Name(stored), op)] if (
+                result == value and stored == name
+            ):
+                pass
+            case _:
+                return None
+        if stride(self.s.target, self.s.maps, self.tile.lane) != 1:
+            return None
+        at = list(place.at)
+        for k, m in enumerate(self.s.maps):
+            if shift is not None and self.tile.lane in m.free_symbols:
+                at[k] = Apply("+", (at[k], shift), "int64")
+        return Store(Element(place.array, tuple(at), _in_memory(vector)), value, op)
 
     def stored(self, slot: Name, at: Let, done: list[Node]) -> list[Node]:
         """Finish every element, along the lanes or, where those hop through memory, along rows."""
@@ -211,11 +236,12 @@ class _Block:
         inner = self.along_memory()
         if inner is None:
             loop = Loop(slot.name, (ZERO,), (block,), (at, *done), lanes=self.lane.block >= LANES)
-            return self.each_row([loop])
-        row = self.each(inner, done, lanes=self.rows[inner].block >= LANES)
-        nodes: list[Node] = [Loop(slot.name, (ZERO,), (block,), (at, row))]
+            nodes: list[Node] = [loop]
+        else:
+            row = self.each(inner, done, lanes=self.rows[inner].block >= LANES)
+            nodes = [Loop(slot.name, (ZERO,), (block,), (at, row), rolled=True)]
         for i in reversed([i for i in self.rows if i != inner]):
-            nodes = [self.each(i, nodes)]
+            nodes = [replace(self.each(i, nodes), rolled=True)]
         return nodes
 
     def along_memory(self) -> Index | None:

@@ -261,9 +261,6 @@ def _pays(group: Group, passed: Sequence[Tensor], machine: Machine) -> bool:
     """Whether the kernels are about as quick in pieces, and pass more than they read again."""
     trips = [_length(n) for _, n in group.outer]
     made = {t for k in group.kernels for t in k.made}
-    whole_too = zip(group.kernels, group.inner, strict=True)
-    if any(k.stages[0].whole and not inner.stages[0].whole for k, inner in whole_too):
-        return False  # it would fill what other iterations write
     again = 0.0
     for kernel, letters in zip(group.kernels, group.letters, strict=True):
         for at, s in enumerate(kernel.statements):
@@ -277,6 +274,9 @@ def _pays(group: Group, passed: Sequence[Tensor], machine: Machine) -> bool:
                     again += _bytes(a.tensor) * (still - 1)
     if again > sum(map(_bytes, passed)):
         return False
+    whole_too = zip(group.kernels, group.inner, strict=True)
+    if any(k.stages[0].whole and not inner.stages[0].whole for k, inner in whole_too):
+        return False  # it would fill what other iterations write
     whole = sum(_work(s, machine) for k in group.kernels for s in k.statements)
     inner = sum(_work(s, machine) for k in group.inner for s in k.statements)
     return inner * math.prod(trips) <= SLOWER * whole

@@ -25,10 +25,11 @@ from codegen.notation import statement as state
 from codegen.program import Program
 from codegen.schedule.contraction import TYPICAL, contraction
 from codegen.schedule.order import cost, far_first, stride
-from codegen.schedule.tile import tile_of
+from codegen.schedule.tile import least_cycles, tile_of
 
 COPY = 1.5  # cycles to bring one element from one order into another
 WORTH = 0.88  # the part of the cycles that a cut must not exceed
+ENOUGH = 1.05  # times the least cycles there can be: what comes that close is taken
 LEAST = 1000.0  # cycles that it must save, or the program had better be shorter
 SHORTEST = 8  # elements that are worth a vector
 POSITION = (Reduce.ARGMAX, Reduce.ARGMIN)
@@ -203,11 +204,14 @@ def _decide(layout: Layout, at: int, machine: Machine) -> float:
     best, chosen = (tile.cycles if tile else math.inf), None
     widest = machine.lanes(statement.target.dtype)
     narrowest = widest * machine.full // machine.vector
+    nest = contraction(current)
+    least = least_cycles(nest, machine) if nest else 0.0
+    limit = min(WORTH * best, best - LEAST)
     for lane, size in statement.box:
         if not isinstance(size, int) or lane in layout.barred.get(at, ()):
             continue
         width = widest
-        while width >= narrowest:
+        while width >= narrowest and limit > ENOUGH * least:
             trial = _trial(layout, at, lane, width)
             if trial is not None:
                 formed, copies = _formed(trial, at)
@@ -216,8 +220,8 @@ def _decide(layout: Layout, at: int, machine: Machine) -> float:
                 if made is not None:
                     moved = sum(_elements(c, layout.program.fixed) for c in copies)
                     cycles = made.cycles + COPY * moved
-                    if cycles < (best if chosen else min(WORTH * best, best - LEAST)):
-                        best, chosen = cycles, trial
+                    if cycles < limit:
+                        best, limit, chosen = cycles, cycles, trial
             width //= 2
     if chosen is not None:
         layout.blocked, layout.cuts = chosen.blocked, chosen.cuts

@@ -274,6 +274,16 @@ def _candidate(nest: Contraction, cycles: float, shape: Shape) -> Candidate:
     )
 
 
+def least_cycles(nest: Contraction, machine: Machine) -> float:
+    """Give the cycles that no schedule can go below, in the units of this model."""
+    sizes = dict(enumerate(nest.sizes))
+    once = fetched(nest, (), sizes, 0)
+    memory = [
+        once / rate for rate, cache in ((FAR, machine.l2), (NEAR, machine.l1)) if once > cache
+    ]
+    return max(nest.products / machine.lanes(nest.dtype), *memory, 0.0)
+
+
 def _placed(machine: Machine, tile: Candidate) -> Candidate:
     """Give the tile with its loops in the best order, and what memory adds to its cycles."""
     nest, sizes = tile.nest, tile.nest.sizes
@@ -310,7 +320,8 @@ def _candidates(
         return
     widest = machine.lanes(nest.dtype)
     width = widest
-    while width >= widest * machine.full // machine.vector:
+    narrowest = widest if length % widest == 0 else widest * machine.full // machine.vector
+    while width >= narrowest:
         for vectors in (1, 2, 3, 4) if lane in nest.parallel else (1,):
             if vectors == 1 or width * vectors <= length:
                 yield from _tiles(nest, machine, lane, cover(length, width * vectors, width), width)
@@ -405,26 +416,40 @@ def _rows(nest: Contraction, lane: int, most: int) -> tuple[tuple[Blocks, int, i
         for i in nest.parallel
         if i != lane and i in nest.fixed and nest.sizes[i] > 1
     ]
+    several = [c for k in range(min(3, len(free)) + 1) for c in itertools.combinations(free, k)]
+    choices = [tuple(_blocks(n) for _, n in chosen) for chosen in several]
+    largest = max(max(_reached(blocks, most)) for blocks in choices)
+    least = -(-largest // 2)  # far smaller ones never win
     found = []
-    for several in range(min(3, len(free)) + 1):
-        for chosen in itertools.combinations(free, several):
-            for blocks in _products(tuple(_blocks(n) for _, n in chosen), most):
-                tails = sum(n % b > 0 for (_, n), b in zip(chosen, blocks, strict=True))
-                rows = tuple(zip((i for i, _ in chosen), blocks, strict=True))
-                found.append((rows, math.prod(blocks), tails))
-    largest = max(count for _, count, _ in found)  # far smaller ones never win
-    return tuple(row for row in found if row[1] * 3 >= largest)
+    for chosen, sizes in zip(several, choices, strict=True):
+        for blocks in _products(sizes, least, most):
+            tails = sum(n % b > 0 for (_, n), b in zip(chosen, blocks, strict=True))
+            rows = tuple(zip((i for i, _ in chosen), blocks, strict=True))
+            found.append((rows, math.prod(blocks), tails))
+    return tuple(found)
 
 
-def _products(choices: tuple[tuple[int, ...], ...], most: int) -> Iterator[tuple[int, ...]]:
-    """Every combination whose product stays within a limit."""
+def _reached(choices: tuple[tuple[int, ...], ...], most: int) -> set[int]:
+    """Every product of one number from each choice that stays within a limit; 0 if none does."""
+    reached = {1}
+    for blocks in choices:
+        reached = {a * b for a in reached for b in blocks if a * b <= most}
+    return reached or {0}
+
+
+def _products(
+    choices: tuple[tuple[int, ...], ...], least: int, most: int
+) -> Iterator[tuple[int, ...]]:
+    """Every combination whose product stays within limits."""
     if not choices:
-        yield ()
+        if least <= 1:
+            yield ()
         return
+    rest = math.prod(max(blocks, default=0) for blocks in choices[1:])
     for first in choices[0]:
-        if first <= most:
-            for rest in _products(choices[1:], most // first):
-                yield (first, *rest)
+        if first <= most and first * rest >= least:
+            for others in _products(choices[1:], -(-least // first), most // first):
+                yield (first, *others)
 
 
 @lru_cache(maxsize=1024)

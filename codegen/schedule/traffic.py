@@ -65,6 +65,9 @@ def best_order(
     longest = sorted(loops, key=lambda loop: loop.trips, reverse=True)[:ORDERED]
     moving = [loop for loop in loops if loop.trips > 1 and loop in longest]
     still = [loop for loop in loops if loop not in moving]
+    every = {loop.index: loop.extent for loop in (*loops, *lane)}
+    if fetched(nest, (), {**tile, **every}, 0) <= FILLED * cache:
+        moving, still = [], [*moving, *still]  # all stays near in any order
     best: tuple[tuple[int, ...], float] | None = None
     for order in itertools.permutations(moving):
         count = fetched(nest, (*order, *still, *lane), tile, cache)
