@@ -37,6 +37,8 @@ HALF = sympy.Rational(1, 2)
 POINTS = {6: (0, 1, -1, 2, -2), 8: (0, 1, -1, 2, -2, HALF, -HALF)}  # and infinity
 WORTH = 0.85  # the part of the direct work that the new way must not exceed
 MOVE = 3.0  # multiply-adds that take as long as bringing one element to memory and back
+MOVE_FAR = 16.0  # the same for weights that are more than stays near a core
+NEAR = 1 << 18  # elements that stay near
 
 
 @dataclass(frozen=True)
@@ -234,8 +236,10 @@ def _work(s: Statement, slides: tuple[Slide, ...], fixed: Collection[Tensor] = (
             before = held[name]
             held[name] *= grown if slide.long == length else slide.tile / sizes[length]
             work = held[name] * slide.taps if name == "filter" else before * depth
+            weights = (name == "filter") == (slide.long == slide.out)  # the one set for all
+            move = MOVE_FAR if weights and held[name] > NEAR else MOVE
             if name != "filter" or w.tensor not in fixed:
-                total += work + MOVE * (before + held[name])
+                total += work + move * (before + held[name])
         products *= tiles * slide.tile / sizes[slide.out] / sizes[slide.filter]
     return total + products
 
