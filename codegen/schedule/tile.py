@@ -15,7 +15,7 @@ import heapq
 import itertools
 import math
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -23,7 +23,7 @@ from codegen.affine import Index, split
 from codegen.machine import Machine
 from codegen.notation import Guard, Statement
 from codegen.schedule.contraction import Contraction, Operand, contraction
-from codegen.schedule.traffic import Around, best_order, fetched
+from codegen.schedule.traffic import LINE, Around, best_order, fetched
 
 BUSY = 4.0  # cycles until a result can be added to: a step takes no less
 ROWS = 16  # the longest block of rows: compilers unroll such loops completely
@@ -32,6 +32,10 @@ PROMISING = 5  # tiles whose use of memory is looked at
 SEVERAL = 8  # tiles that are worth measuring
 NEAR = 32.0  # bytes that come from the second cache in one cycle; half as many in mere streams
 FAR = 10.0  # bytes that come from beyond it
+SETS = 64  # places that a line of the first cache may go to, by its address
+FULL = 6  # lines that each of them holds besides others
+STREAMS = 4  # rows that run through memory side by side: what fetches ahead follows so many
+CROWDED = 1.5  # times as long that memory takes where there are more
 CLOSE = 14.0  # cycles to add up the lanes of one vector
 
 
@@ -284,6 +288,15 @@ def least_cycles(nest: Contraction, machine: Machine) -> float:
     return max(nest.products / machine.lanes(nest.dtype), *memory, 0.0)
 
 
+def crowded(operand: Operand, blocks: Mapping[int, int], dtype: str) -> bool:
+    """Whether the rows of a tile lie so far apart in steps of a cache's size that they collide."""
+    size = 4 if dtype == "float32" else 8
+    steps = {i: abs(operand.strides.get(i, 0)) * size // LINE for i in blocks}
+    apart = [i for i, step in steps.items() if step]
+    sets = SETS // math.gcd(SETS, *(steps[i] for i in apart))
+    return math.prod(blocks[i] for i in apart) > FULL * sets
+
+
 def _placed(machine: Machine, tile: Candidate) -> Candidate:
     """Give the tile with its loops in the best order, and what memory adds to its cycles."""
     nest, sizes = tile.nest, tile.nest.sizes
@@ -299,6 +312,8 @@ def _placed(machine: Machine, tile: Candidate) -> Candidate:
     by_index = {loop.index: loop for loop in loops}
     near = fetched(nest, [*(by_index[i] for i in order), *lane], inside, machine.l1)
     memory = max(far / FAR, near / (NEAR if lane else NEAR / 2))
+    if any(crowded(o, blocks, nest.dtype) for o in (*nest.operands, nest.target)):
+        memory *= CROWDED
     cycles = max(tile.cycles, memory) + 0.1 * min(tile.cycles, memory)
     return replace(
         tile,
@@ -379,6 +394,8 @@ def _tiles(
         apart = 0.6 if any(i in swept for i, _ in blocks) else 1.5
         close = CLOSE if not parallel else 1.0 if aside else apart * width
         one = depth * step + entries + count * copies * close
+        if not parallel and any(crowded(o, dict(blocks), nest.dtype) for o in nest.operands):
+            one *= CROWDED
         bound = "loads" if load > multiply else "multiply-adds" if multiply > BUSY else "latency"
         yield passes / count * one * (1 + 0.03 * tails), (lane, lanes, width, blocks, bound)
 
@@ -419,7 +436,8 @@ def _rows(nest: Contraction, lane: int, most: int) -> tuple[tuple[Blocks, int, i
     several = [c for k in range(min(3, len(free)) + 1) for c in itertools.combinations(free, k)]
     choices = [tuple(_blocks(n) for _, n in chosen) for chosen in several]
     largest = max(max(_reached(blocks, most)) for blocks in choices)
-    least = -(-largest // 2)  # far smaller ones never win
+    least = -(-largest // 2)  # far smaller ones never win, but where rows are streams of memory
+    least = least if lane in nest.parallel else min(least, STREAMS)
     found = []
     for chosen, sizes in zip(several, choices, strict=True):
         for blocks in _products(sizes, least, most):
