@@ -32,6 +32,8 @@ PROMISING = 5  # tiles whose use of memory is looked at
 SEVERAL = 8  # tiles that are worth measuring
 NEAR = 32.0  # bytes that come from the second cache in one cycle; half as many in mere streams
 FAR = 10.0  # bytes that come from beyond it
+SWEPT = 2.0  # cycles to store an element of a vector whose neighbours come from the next rows
+HOPS = 4.0  # where they do not
 SETS = 64  # places that a line of the first cache may go to, by its address
 FULL = 6  # lines that each of them holds besides others
 STREAMS = 4  # rows that run through memory side by side: what fetches ahead follows so many
@@ -371,6 +373,7 @@ def _tiles(
     aside = nest.target.strides.get(lane) == 1
     others = math.prod(sizes[i] for i in nest.parallel if i != lane)
     passes = others * (once / at_once if parallel else 1.0)
+    far = fetched(nest, (), dict(enumerate(sizes)), 0) > machine.l2
     swept = {i for i in nest.parallel if nest.target.strides.get(i) == 1}
     rest = [
         (o.strides, copies if v else 1, w)
@@ -391,7 +394,7 @@ def _tiles(
         multiply = max(count * at_once, BUSY)
         step = max(multiply, load) + 0.15 * min(multiply, load)
         # Elements that leave a vector one by one had better find their neighbours in a row.
-        apart = 0.6 if any(i in swept for i, _ in blocks) else 1.5
+        apart = (SWEPT if any(i in swept for i, _ in blocks) else HOPS) * (2.0 if far else 1.0)
         close = CLOSE if not parallel else 1.0 if aside else apart * width
         one = depth * step + entries + count * copies * close
         if not parallel and any(crowded(o, dict(blocks), nest.dtype) for o in nest.operands):
