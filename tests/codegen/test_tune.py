@@ -262,8 +262,15 @@ def cases() -> Iterator[Case]:
         yield Case(program, arrays, dims)
 
 
+NAMED = {f"{case.program.name} {case.dims}": case for case in cases()}
+SLOW = ("convolution {}", "deep {}")
+
+
 @needs_compiler
-@pytest.mark.parametrize("case", list(cases()), ids=lambda case: f"{case.program.name} {case.dims}")
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, id=k, marks=[pytest.mark.long] * (k in SLOW)) for k, c in NAMED.items()],
+)
 def test_every_candidate_gives_what_the_interpreter_gives(case: Case) -> None:
     watch = Stopwatch(lambda plan: 1.0 - 0.1 * max(tile_ranks(plan.options).values(), default=0))
     tune(plans_of(case.program), GIVEN, watch)
