@@ -17,9 +17,10 @@ STEPS = [
         for name in ("linear", "mlp", "lenet", "notes")
         for batch in (None, 32)
     ),
-    *((name, None, "forward") for name in ("mlp", "lenet", "notes", "resnet18")),
-    ("vgg", None, "training"),
+    *((name, None, "forward") for name in ("mlp", "lenet", "notes")),
     ("vgg", 32, "training"),
+    pytest.param("vgg", None, "training", marks=pytest.mark.long),
+    pytest.param("resnet18", None, "forward", marks=pytest.mark.long),
 ]
 
 
