@@ -159,10 +159,10 @@ class Printer:
                 yield f"{pad}FETCH(&{self.expression(place)});"
 
     def _must_stay(self, loop: Loop) -> bool:
-        """Whether a loop that holds no other reads arrays on a condition, and may be short.
+        """Whether a loop that holds no other reads arrays on a condition.
 
-        At -O3 gcc 12 unrolls it, vectorizes the loop around it instead, and reads wrong elements
-        under a mask. Found by tests/graphcnn/ops/test_tiles.
+        Where it is short, gcc 12 unrolls it at -O3, vectorizes the loop around it instead, and
+        reads wrong elements under a mask. Found by tests/graphcnn/ops/test_tiles.
         """
         return _is_innermost(loop.body) and any(map(self._reads_if, loop.body))
 

@@ -12,6 +12,7 @@ import sympy
 
 from codegen.affine import Index
 from codegen.freeze import size_of, whole
+from codegen.lower.loops import SHORTEST, ZERO
 from codegen.machine import Machine
 from codegen.names import Names
 from codegen.nest import (
@@ -28,13 +29,11 @@ from codegen.nest import (
     Store,
 )
 from codegen.notation import Access, Statement, Tensor
+from codegen.schedule.group import BYTES
 from codegen.schedule.order import stride
 from codegen.schedule.tile import Segment, Tile
 from codegen.schedule.traffic import LINE
 
-ZERO = Number(0, "int64")
-BYTES = {"float32": 4, "float64": 8}
-LANES = 8  # elements that are worth a vector
 Finish = Callable[[Expression], list[Node]]
 
 
@@ -235,10 +234,12 @@ class _Block:
         block = Number(self.lane.block, "int64")
         inner = self.along_memory()
         if inner is None:
-            loop = Loop(slot.name, (ZERO,), (block,), (at, *done), lanes=self.lane.block >= LANES)
+            loop = Loop(
+                slot.name, (ZERO,), (block,), (at, *done), lanes=self.lane.block >= SHORTEST
+            )
             nodes: list[Node] = [loop]
         else:
-            row = self.each(inner, done, lanes=self.rows[inner].block >= LANES)
+            row = self.each(inner, done, lanes=self.rows[inner].block >= SHORTEST)
             nodes = [Loop(slot.name, (ZERO,), (block,), (at, row), rolled=True)]
         for i in reversed([i for i in self.rows if i != inner]):
             nodes = [replace(self.each(i, nodes), rolled=True)]

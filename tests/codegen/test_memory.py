@@ -95,13 +95,15 @@ def test_the_simulation_notices_a_wrong_plan() -> None:
     assert overwritten(plan, wrong, {N: 3})
 
 
-def test_the_report_says_what_is_alive_at_once() -> None:
+def in_two_sums() -> Program:
+    """A sum over what another sum has made, for any number of rows."""
     x, y, z = Tensor("x", (N, 5)), Tensor("y", (N, 5)), Tensor("z", (N,))
-    program = Program(
-        (x,),
-        (z,),
-        (statement(y[i, j], "+=", x[i, k] * x[i, j]), statement(z[i], "+=", y[i, j] * y[i, 4 - j])),
-    )
+    first = statement(y[i, j], "+=", x[i, k] * x[i, j])
+    return Program((x,), (z,), (first, statement(z[i], "+=", y[i, j] * y[i, 4 - j])))
+
+
+def test_the_report_says_what_is_alive_at_once() -> None:
+    program = in_two_sums()
     shown = [" ".join(line.split()) for line in str(make_plan(program).memory).splitlines()]
     assert shown[2:6] == [
         "20*N bytes y: at 0, while groups 0 to 1 run",
@@ -318,12 +320,7 @@ def test_a_parameter_has_one_next_value() -> None:
 
 def test_one_executable_serves_every_size() -> None:
     """Each run poisons outputs and workspace, and compares its bytes with the plan."""
-    x, y, z = Tensor("x", (N, 5)), Tensor("y", (N, 5)), Tensor("z", (N,))
-    program = Program(
-        (x,),
-        (z,),
-        (statement(y[i, j], "+=", x[i, k] * x[i, j]), statement(z[i], "+=", y[i, j] * y[i, 4 - j])),
-    )
+    program = in_two_sums()
     executable = load(make_plan(program), profile="debug")
     rng = np.random.default_rng(0)
     for n in (0, 1, 2, 33):
