@@ -27,6 +27,7 @@ class Machine:
     full: int = 64
     l1: int = 32 << 10
     l2: int = 1 << 20
+    l3: int = 32 << 20
     ranks: tuple[tuple[str, int], ...] = ()
 
     def lanes(self, dtype: str) -> int:
@@ -49,6 +50,7 @@ def this_machine() -> Machine:
         full=min(vector, 32) if _halves_vectors(identify_cpu()) else vector,
         l1=_cache_bytes(1) or Machine.l1,
         l2=_cache_bytes(2) or Machine.l2,
+        l3=_cache_bytes(3) or Machine.l3,
     )
 
 

@@ -103,11 +103,15 @@ class Scratch:
 
 @dataclass(frozen=True)
 class Store:
-    """`place op value` with op `=` or `+=`."""
+    """`place op value` with op `=` or `+=`.
+
+    A `streamed` one is a whole vector that goes to memory past the caches.
+    """
 
     place: Element | Name
     value: Expression
     op: str = "="
+    streamed: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,6 +209,14 @@ def names_in(function_body: tuple[Node, ...], arrays: tuple[Array, ...]) -> set[
     return found
 
 
+def streams(body: tuple[Node, ...]) -> bool:
+    """Whether anything is stored past the caches."""
+    return any(
+        streams(node.body) if isinstance(node, Loop | When) else getattr(node, "streamed", False)
+        for node in body
+    )
+
+
 def without_unused(body: tuple[Node, ...]) -> tuple[Node, ...]:
     """Give nodes without the local scalars that nobody in their scope asks for."""
     return _asked_for(body)[0]
@@ -259,7 +271,7 @@ def show(node: Node) -> Iterator[str]:
         case Scratch(name, dtype, size):
             yield f"{name}: {dtype}[{size}]"
         case Store(place, value, op):
-            yield f"{spell(place)} {op} {spell(value)}"
+            yield f"{'stream ' if node.streamed else ''}{spell(place)} {op} {spell(value)}"
         case Fetch(place):
             yield f"fetch {spell(place)}"
 

@@ -27,6 +27,7 @@ from codegen.nest import (
     names_in,
     nested,
     spell,
+    streams,
 )
 from codegen.notation import FLOATS
 
@@ -153,6 +154,10 @@ class Printer:
                 # gcc 12 may store whole vectors into it without aligning the stack by itself.
                 aligned = " ALIGNED" if str(dtype) in TYPES else ""
                 yield f"{pad}{c_type(dtype)} {name}[{size}]{aligned};"
+            case Store(Element() as place, value, streamed=True):
+                kind = str(place.dtype).removesuffix("@")
+                first = self.element(replace(place, dtype=kind.partition("x")[0]))
+                yield f"{pad}STREAM({kind}, &{first}, {self.expression(value)});"
             case Store(place, value, op):
                 yield f"{pad}{self.expression(place)} {op} {self.expression(value)};"
             case Fetch(place):
@@ -282,5 +287,6 @@ def function_text(function: Function, storage: str = "static ") -> str:
     lines += [f"    {shown_text(array, of)}" for array, of in function.shown]
     for node in function.body:
         lines += printer.lines(node, 1)
+    lines += ["    END_OF_STREAM;"] if streams(function.body) else []
     lines.append("}")
     return "\n".join(lines)

@@ -194,9 +194,10 @@ class _Block:
             offset: Expression = Apply("+", (out, shift), "int64") if shift else out
             spill = each([Store(Element(edge, (offset,), _in_memory(vector)), cell)])
             room = Scratch(edge, self.kind, self.count() * self.lane.block)
-            store = [room, *spill, *self.stored(slot, at, done)]
+            store = [room, *spill, *self.stored(slot, at, done, value)]
         else:
-            store = each([replace(whole, value=cell)])
+            streamed = self.streamed(done)
+            store = each([replace(whole, value=cell, streamed=streamed)])
         body: list[Node] = [
             Let(letter, "int64", origin),
             *self.fetched(slot, at, done),
@@ -228,16 +229,25 @@ class _Block:
                 at[k] = Apply("+", (at[k], shift), "int64")
         return Store(Element(place.array, tuple(at), _in_memory(vector)), value, op)
 
-    def stored(self, slot: Name, at: Let, done: list[Node]) -> list[Node]:
+    def stored(self, slot: Name, at: Let, done: list[Node], value: Element) -> list[Node]:
         """Finish every element, along the lanes or, where those hop through memory, along rows."""
         assert self.lane is not None
         block = Number(self.lane.block, "int64")
         inner = self.along_memory()
         if inner is None:
-            loop = Loop(
-                slot.name, (ZERO,), (block,), (at, *done), lanes=self.lane.block >= SHORTEST
-            )
-            nodes: list[Node] = [loop]
+            lanes = self.lane.block >= SHORTEST
+            nodes: list[Node] = []
+            if self.streamed(done):
+                last = done[-1]
+                assert isinstance(last, Store) and isinstance(last.place, Element)
+                vector = _in_memory(self.vector(min(self.lane.block, self.tile.width)))
+                done = [*done[:-1], replace(last, place=value)]
+                past = Store(
+                    replace(last.place, dtype=vector), replace(value, dtype=vector), streamed=True
+                )
+                width = min(self.lane.block, self.tile.width)
+                nodes = [Loop(slot.name, (ZERO,), (block,), (at, past), width)]
+            nodes = [Loop(slot.name, (ZERO,), (block,), (at, *done), lanes=lanes), *nodes]
         else:
             row = self.each(inner, done, lanes=self.rows[inner].block >= SHORTEST)
             nodes = [Loop(slot.name, (ZERO,), (block,), (at, row), rolled=True)]
@@ -255,11 +265,32 @@ class _Block:
             return None
         return next((i for i in self.rows if step(i) == 1), None)
 
+    def streamed(self, done: list[Node]) -> bool:
+        """Whether the one result that is stored goes past the caches.
+
+        It does where it is more than half of what they hold, in whole lines.
+        """
+        assert self.lane is not None
+        stores = [node for node in done if isinstance(node, Store)]
+        return (
+            done[-1:] == stores
+            and self.bytes() > self.writer.machine.l3 // 2
+            and all(
+                BYTES[self.kind] * n % LINE == 0
+                for n in (self.lane.start, self.lane.block, self.s.target.shape[-1])
+            )
+            and stride(self.s.target, self.s.maps, self.tile.lane) == 1
+        )
+
+    def bytes(self) -> int:
+        """The size of the whole target, as far as it is known."""
+        elements = math.prod(n for n in self.s.target.shape if isinstance(n, int))
+        return BYTES[self.kind] * elements
+
     def fetched(self, slot: Name, at: Let, done: list[Node]) -> list[Node]:
         """Ask for the lines that the results go to, where these lie along the lanes."""
         assert self.lane is not None
-        elements = math.prod(n for n in self.s.target.shape if isinstance(n, int))
-        far = BYTES[self.kind] * elements > self.writer.machine.l2
+        far = self.bytes() > self.writer.machine.l2 and not self.streamed(done)
         if not far or stride(self.s.target, self.s.maps, self.tile.lane) != 1:
             return []
         stores = (node.place for node in done if isinstance(node, Store))

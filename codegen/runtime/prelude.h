@@ -51,6 +51,44 @@ VECTOR(double, float64x2, 16);
 VECTOR(double, float64x4, 32);
 VECTOR(double, float64x8, 64);
 
+/* STREAM stores a vector past the caches: the old contents of its line need not be read, and
+ * nothing else has to make room for it. Only then is it there for other threads when the stream has
+ * ended. Vectors that do not start at a multiple of their size are stored as usual. */
+#define STREAM(kind, at, value) \
+    do { \
+        if ((uintptr_t)(at) % sizeof(kind)) { \
+            *(kind *)(at) = (value); \
+        } else { \
+            PAST_##kind(at, value); \
+        } \
+    } while (0)
+#define WHOLE(number, lanes) number __attribute__((vector_size(lanes * sizeof(number))))
+#if defined(__clang__)
+#define PAST(builtin, number, lanes, at, value) \
+    __builtin_nontemporal_store((WHOLE(number, lanes))(value), (WHOLE(number, lanes) *)(at))
+#else
+#define PAST(builtin, number, lanes, at, value) builtin(at, (WHOLE(number, lanes))(value))
+#endif
+#if defined(__AVX512F__) || defined(__clang__)
+#define PAST_float32x16(at, value) PAST(__builtin_ia32_movntps512, float, 16, at, value)
+#define PAST_float64x8(at, value) PAST(__builtin_ia32_movntpd512, double, 8, at, value)
+#else
+#define PAST_float32x16(at, value) *(float32x16 *)(at) = (value)
+#define PAST_float64x8(at, value) *(float64x8 *)(at) = (value)
+#endif
+#if defined(__AVX__) || defined(__clang__)
+#define PAST_float32x8(at, value) PAST(__builtin_ia32_movntps256, float, 8, at, value)
+#define PAST_float64x4(at, value) PAST(__builtin_ia32_movntpd256, double, 4, at, value)
+#else
+#define PAST_float32x8(at, value) *(float32x8 *)(at) = (value)
+#define PAST_float64x4(at, value) *(float64x4 *)(at) = (value)
+#endif
+#if defined(__SSE2__)
+#define END_OF_STREAM __builtin_ia32_sfence()
+#else
+#define END_OF_STREAM (void)0
+#endif
+
 /* The sum of n numbers, n a power of two, always in the same order: halves onto halves. */
 static inline UNUSED float sum_lanesf(float *x, int64_t n) {
     for (int64_t half = n / 2; half > 0; half /= 2) {
