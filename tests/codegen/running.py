@@ -6,29 +6,23 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from codegen.affine import Dim
-from codegen.build import build, find_toolchain, require_toolchain, sanitizer_environment
+from codegen.build import find_toolchain, sanitizer_environment
 from codegen.compile import Executable, Options, Plan, make_plan
 from codegen.emit.unit import elementary, prelude
 from codegen.interpret import interpret
 from codegen.notation import Tensor
 from codegen.program import Program
 from codegen.sizes import evaluate
-
-Array = npt.NDArray[Any]
-Arrays = dict[str, Array]
+from tests.codegen.calling import Array, Arrays, Call, build_side_by_side, make
 
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
-POISON = 0xFF  # bytes of this value are NaN as floats, -1 as integers
-MARGIN = 64  # bytes kept behind the workspace to see whether anybody writes there
+BUILDS = os.cpu_count() or 1  # side by side
+LINES = 200  # of C for which a compiler of its own pays
 
 
 @dataclass(frozen=True)
@@ -67,7 +61,28 @@ def expected(case: Case, *, fast: bool = False) -> Arrays:
 def compile_together(
     plans: Sequence[Plan], profile: str = "release", compiler: str | None = None
 ) -> list[Executable]:
-    """Give plans, whose entries differ, compiled as one C file: one compiler run for all of them.
+    """Give plans, whose entries differ, compiled as few C files, one for each core."""
+    shares = share_out(plans)
+    built = build_side_by_side([*map(one_text, shares)], profile, compiler)
+    found = {
+        p.entry: Executable(
+            p, library, getattr(library.lib, p.entry), getattr(library.lib, f"{p.entry}_workspace")
+        )
+        for share, library in zip(shares, built, strict=True)
+        for p in share
+    }
+    return [found[p.entry] for p in plans]
+
+
+def share_out(plans: Sequence[Plan]) -> list[Sequence[Plan]]:
+    """Give one share of the plans, or one for each compiler where that pays."""
+    lines = sum(own_text(plan).count("\n") for plan in plans)
+    count = max(1, min(len(plans), BUILDS, lines // LINES))
+    return [plans[k::count] for k in range(count)]
+
+
+def one_text(plans: Sequence[Plan]) -> tuple[str, str]:
+    """Give the C of plans as one file, and its declarations.
 
     Kernels are static functions that may share names, so each plan's are renamed by macros.
     """
@@ -78,32 +93,7 @@ def compile_together(
         texts += [f"#define {kernel} {plan.unit.entry}_{kernel}" for kernel in kernels]
         texts.append(own_text(plan))
         texts += [f"#undef {kernel}" for kernel in kernels]
-    library = build(
-        {"together": "\n".join([*texts, ""])},
-        "".join(plan.unit.declarations for plan in plans),
-        profile=profile,
-        toolchain=find_toolchain(compiler) if compiler else None,
-    )
-    entries = [plan.unit.entry for plan in plans]
-    return [
-        Executable(p, library, getattr(library.lib, e), getattr(library.lib, f"{e}_workspace"))
-        for p, e in zip(plans, entries, strict=True)
-    ]
-
-
-def compile_at_once(
-    plans: Sequence[Plan], profile: str, compiler: str | None = None, builds: int = 2
-) -> list[Executable]:
-    """Give plans compiled in a few builds, side by side."""
-    require_toolchain()  # asked once, not by each thread
-    for plan in plans:
-        assert plan.unit.text  # made here: SymPy is not made for threads, which only wait for C
-    shares = [plans[k::builds] for k in range(builds) if plans[k::builds]]
-    with ThreadPoolExecutor(builds) as pool:
-        work = partial(compile_together, profile=profile, compiler=compiler)
-        built = list(pool.map(work, shares))
-    found = {e.plan.unit.entry: e for share in built for e in share}
-    return [found[plan.unit.entry] for plan in plans]
+    return "\n".join([*texts, ""]), "".join(plan.unit.declarations for plan in plans)
 
 
 def own_text(plan: Plan) -> str:
@@ -115,44 +105,37 @@ def make_plans(cases: Iterable[Case], options: Options | None = None) -> list[Pl
     return [make_plan(c.program, options, f"run{k}") for k, c in enumerate(cases)]
 
 
-def poisoned(shape: Sequence[int], dtype: str) -> Array:
-    """Give an array in which every byte not written shows."""
-    array = np.empty(shape, dtype)
-    array.view(np.uint8).reshape(-1)[:] = POISON if dtype != "bool" else 1
-    return array
-
-
 def shape_of(tensor: Tensor, dims: Mapping[Dim, int]) -> tuple[int, ...]:
     return tuple(evaluate(n, dims) for n in tensor.shape)
 
 
 def run_c(executable: Executable, case: Case) -> Arrays:
-    """Give outputs and updated parameters; outputs and workspace start out as poison.
+    """Give outputs and updated parameters, as `make` does."""
+    call = call_of(executable.plan, case)
+    return make(call, executable.library.ffi, executable.library.lib, executable.team)
 
-    Every array has exactly its size, and what lies behind the workspace must stay as it was.
-    """
+
+def call_of(plan: Plan, case: Case) -> Call:
+    """Say in plain arrays and numbers what running a plan on a case is."""
     program = case.program
-    given = {t.name: case.arrays[t.name].copy() for t in program.inputs}
-    given |= {t.name: case.arrays[t.name].copy() for t in program.parameters}
-    for t in program.outputs:
-        if t.name not in given:
-            given[t.name] = poisoned((*shape_of(t, case.dims), 1), t.dtype)
-    held = [given[t.name] for t in executable.plan.unit.arrays]
-    ffi = executable.library.ffi
-    sizes = [case.dims[d] for d in program.dims]
-    count = executable.workspace_bytes(sizes)
-    assert count == executable.plan.memory.workspace(case.dims)
-    room = np.full(count + MARGIN + 64, POISON, np.uint8)
-    start = -room.ctypes.data % 64
-    workspace = room[start : start + count + MARGIN]
-    pointers = ffi.new("void *[]", [ffi.from_buffer(a) for a in held] or 1)
-    team = executable.team or ffi.NULL
-    executable.entry(pointers, ffi.from_buffer(workspace), executable.dims(sizes), team)
-    assert (workspace[count:] == POISON).all(), "written behind the workspace"
-    for t in program.inputs:
-        assert given[t.name].tobytes() == case.arrays[t.name].tobytes(), f"{t.name} was written"
-    wanted = {t.name: t for t in (*program.outputs, *(old for old, _ in program.updates))}
-    return {n: given[n].reshape(shape_of(t, case.dims)) for n, t in wanted.items()}
+    kept = {t.name: case.arrays[t.name] for t in program.inputs}
+    updated = {t.name: case.arrays[t.name] for t in program.parameters}
+    made = {
+        t.name: (shape_of(t, case.dims), t.dtype)
+        for t in program.outputs
+        if t.name not in kept and t.name not in updated
+    }
+    results = dict.fromkeys((*program.outputs, *(old for old, _ in program.updates)))
+    return Call(
+        entry=plan.entry,
+        order=[t.name for t in plan.arrays],
+        kept=kept,
+        updated=updated,
+        made=made,
+        results=[t.name for t in results],
+        dims=[case.dims[d] for d in program.dims],
+        workspace=plan.memory.workspace(case.dims),
+    )
 
 
 def differences(
@@ -215,12 +198,11 @@ def start_sanitized(
 def run_sanitized(
     plans: Sequence[Plan], cases: Sequence[Sequence[Case]], compiler: str
 ) -> list[list[Arrays]]:
-    """Run each plan on its cases, watched by the sanitizers; give the results.
-
-    All but the C is done here: Python is many times slower beside a sanitizer.
-    """
-    text = "from tests.codegen.running import _answer_sanitized; _answer_sanitized()"
-    done = start_sanitized(text, compiler, pickle.dumps((plans, cases, compiler)))
+    """Run each plan on its cases, watched by the sanitizers; give the results."""
+    text = "from tests.codegen.calling import answer_sanitized; answer_sanitized()"
+    calls = [[call_of(p, case) for case in some] for p, some in zip(plans, cases, strict=True)]
+    texts = [*map(one_text, share_out(plans))]
+    done = start_sanitized(text, compiler, pickle.dumps((texts, calls, compiler)))
     assert done.returncode == 0, done.stderr[-4000:].decode()
     found: list[list[Arrays]] = pickle.loads(done.stdout)
     return found
@@ -235,10 +217,3 @@ def assert_clean(
     found = run_sanitized(plans, [[case] for case, _ in pairs], compiler)
     for (case, _), plan, (made,) in zip(pairs, plans, found, strict=True):
         assert_expected(case, plan, made, tolerance)
-
-
-def _answer_sanitized() -> None:
-    plans, cases, compiler = pickle.load(sys.stdin.buffer)
-    executables = compile_at_once(plans, "sanitize+strict", compiler)
-    found = [[run_c(e, case) for case in some] for e, some in zip(executables, cases, strict=True)]
-    pickle.dump(found, sys.stdout.buffer)

@@ -10,7 +10,7 @@ from codegen.build import compiler_calls
 from codegen.compile import Executable, Plan, make_plan
 from codegen.notation import FLOATS, DType, Reduce
 from graphcnn.op import REGISTRY
-from tests.codegen.running import COMPILERS, Case, compile_at_once, run_sanitized
+from tests.codegen.running import COMPILERS, Case, compile_together, run_sanitized
 from tests.graphcnn.ops.compiling import (
     SIZES,
     OpProgram,
@@ -44,7 +44,7 @@ def compiled(
 ) -> Compiled:
     """Give so many programs of every op in some float types, compiled."""
     programs = drawn(start, count, dtypes)
-    return [*zip(programs, compile_at_once(planned(programs), profile, compiler), strict=True)]
+    return [*zip(programs, compile_together(planned(programs), profile, compiler), strict=True)]
 
 
 def drawn(start: int, count: int, dtypes: tuple[DType, ...]) -> Sequence[OpProgram]:

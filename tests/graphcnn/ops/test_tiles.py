@@ -22,7 +22,7 @@ from tests.codegen.running import (
     COMPILERS,
     Arrays,
     Case,
-    compile_at_once,
+    compile_together,
     expected,
     run_c,
     run_sanitized,
@@ -173,7 +173,7 @@ def compiled(
     start: int, count: int, profile: str, compiler: str | None = None
 ) -> Sequence[tuple[Net, Executable]]:
     nets = drawn(start, count)
-    return [*zip(nets, compile_at_once(planned(nets), profile, compiler), strict=True)]
+    return [*zip(nets, compile_together(planned(nets), profile, compiler), strict=True)]
 
 
 def drawn(start: int, count: int) -> Sequence[Net]:
