@@ -7,6 +7,7 @@ find nothing, and on the small examples at the end of this file, where it must f
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -40,6 +41,7 @@ Check = Callable[[Sources], list[str]]
 # ── Reading the sources ───────────────────────────────────────────────────────────────────────────
 
 
+@cache
 def project_sources() -> Sources:
     """Read every Python and C file of the packages."""
     return {
@@ -51,7 +53,13 @@ def project_sources() -> Sources:
 
 
 def trees(sources: Sources) -> dict[str, ast.Module]:
-    return {path: ast.parse(text) for path, text in sources.items() if path.endswith(".py")}
+    return {path: parsed(text) for path, text in sources.items() if path.endswith(".py")}
+
+
+@cache
+def parsed(text: str) -> ast.Module:
+    """Parse a file once for all checks, none of which changes it."""
+    return ast.parse(text)
 
 
 def module_name(path: str) -> str:
