@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from codegen.build import Cache, forget_toolchains, open_cache
+from codegen.build import Cache, open_cache
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
     for name in ("CC", "CFLAGS", "LDFLAGS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GRAPHCNN_CACHE_DIR", str(tmp_path / "cache"))
-    forget_toolchains()
     return open_cache()
 
 

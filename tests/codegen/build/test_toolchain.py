@@ -18,6 +18,12 @@ from codegen.build import (
 )
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_known(cache: Cache) -> None:
+    """Each of these tests finds a compiler for the first time."""
+    forget_toolchains()
+
+
 @pytest.mark.parametrize("name", ["gcc", "clang"])
 def test_a_compiler_is_known_by_its_name(name: str) -> None:
     if not shutil.which(name):
