@@ -1,6 +1,5 @@
 """tune=True: measured once, remembered, and nothing else changes."""
 
-import json
 import os
 import subprocess
 import sys
@@ -23,10 +22,23 @@ TOLERANCE = 1e-4
 IMAGES = np.random.default_rng(0).standard_normal((4, 3, 12, 12), np.float32)
 
 
+@pytest.fixture(scope="module")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("GRAPHCNN_CACHE_DIR", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+def cache(libraries: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache in which much may be compiled, but nothing was ever tuned."""
+    monkeypatch.setenv("GRAPHCNN_CACHE_DIR", str(libraries))
+    for record in records(libraries):
+        record.unlink()
+    return libraries
+
+
+def records(cache: Path) -> list[Path]:
+    """What is remembered of tuning."""
+    return [p for p in cache.glob("records/*.json") if b"trials" in p.read_bytes()]
 
 
 class Measured:
@@ -150,10 +162,6 @@ def test_what_is_known_is_known_for_the_same_only(
     assert len(measured.calls) > count
 
 
-def records(cache: Path) -> list[Path]:
-    return [p for p in cache.rglob("*.json") if "trials" in json.loads(p.read_bytes())]
-
-
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"trials": []}', b"\xff\xfe", b"null"])
 def test_a_damaged_record_is_made_again(cache: Path, measured: Measured, damage: bytes) -> None:
     maps, _ = network()
@@ -195,7 +203,10 @@ print(step.tuning)
 """
 
 
-def test_another_process_measures_nothing_and_compiles_nothing(cache: Path) -> None:
+def test_another_process_measures_nothing_and_compiles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRAPHCNN_CACHE_DIR", str(tmp_path / "cache"))
     outputs = [
         subprocess.run(
             [sys.executable, "-c", CHILD, which],
