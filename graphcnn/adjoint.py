@@ -26,6 +26,7 @@ from graphcnn.fragment import Fragment
 _ARG = {Reduce.MAX: Reduce.ARGMAX, Reduce.MIN: Reduce.ARGMIN}
 
 
+@lru_cache(maxsize=4096)
 def local_gradient(body: Any, access: Access) -> Any:
     """Give `∂body/∂access`, every other access held fixed.
 

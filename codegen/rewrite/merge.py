@@ -6,6 +6,7 @@ After:  a[i] += x[i,j];  y[i] = a[i]²
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from codegen.affine import Index
@@ -32,6 +33,7 @@ def merge_equal(program: Program) -> Program:
     return program.with_statements(statements)
 
 
+@lru_cache(maxsize=4096)
 def canonical(statement: Statement) -> Any:
     """Give a key that equal statements share: target and letters do not count."""
     letters: dict[Any, Any] = {symbol: Index(f"·{k}") for k, symbol in enumerate(statement.sizes)}
