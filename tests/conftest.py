@@ -1,6 +1,7 @@
 """What every test shares: Hypothesis profiles, golden files, one copy of the packages."""
 
 import difflib
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +36,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write what the tests produce to tests/golden instead of comparing with it",
     )
+
+
+def pytest_collection_finish() -> None:
+    """Search for garbage less often, and not in what was imported: a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000)
 
 
 @pytest.fixture(scope="session", autouse=True)
