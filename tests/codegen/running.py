@@ -164,7 +164,17 @@ def assert_agree(
     tolerance: float = 0,
 ) -> None:
     """Hold C equal to the interpreter on many programs; show the first that differs."""
-    plans = make_plans(cases, options)
+    assert_plans_agree(cases, make_plans(cases, options), profile, compiler, tolerance)
+
+
+def assert_plans_agree(
+    cases: Sequence[Case],
+    plans: Sequence[Plan],
+    profile: str,
+    compiler: str | None = None,
+    tolerance: float = 0,
+) -> None:
+    """Hold the C of plans, which may serve several compilers, equal to the interpreter."""
     executables = compile_together(plans, profile, compiler)
     for case, executable in zip(cases, executables, strict=True):
         assert_expected(case, executable.plan, run_c(executable, case), tolerance)

@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 import pytest
@@ -118,6 +119,7 @@ class Growing:
         return Case(program, arrays, bind_dims((t, arrays[t.name].shape) for t in program.inputs))
 
 
+@cache
 def graphs(count: int, start: int = 0) -> list[Case]:
     return [Growing(seed).case() for seed in range(start, start + count)]
 

@@ -1,15 +1,24 @@
 """C computes what the interpreter does, whatever is optimised: drawn programs, bit by bit."""
 
 import os
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codegen.compile import PLAIN, Options
+from codegen.compile import PLAIN, Options, Plan
 from codegen.rewrite import PASSES, rewrite
 from tests.codegen.drawing import cases, random_cases
-from tests.codegen.running import COMPILERS, Case, assert_agree, differences, expected
+from tests.codegen.running import (
+    COMPILERS,
+    Case,
+    assert_agree,
+    assert_plans_agree,
+    differences,
+    expected,
+    make_plans,
+)
 
 OPTIONS = {
     "default": Options(),
@@ -21,20 +30,25 @@ OPTIONS = {
 OTHER_SEEDS = int(os.environ.get("GRAPHCNN_SEED", "1000000"))
 
 
+@cache
+def plans_of(count: int, start: int, options: str) -> list[Plan]:
+    """Give the plans of drawn cases, for all compilers."""
+    return make_plans(random_cases(count, start), OPTIONS[options])
+
+
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_c_is_the_interpreter(compiler: str, options: str) -> None:
     """At -O0, where any warning is an error too."""
-    some = random_cases(80)
-    assert_agree(some, OPTIONS[options], profile="debug+strict", compiler=compiler)
+    assert_plans_agree(random_cases(80), plans_of(80, 0, options), "debug+strict", compiler)
 
 
 @pytest.mark.parametrize("options", ["default", "plain"])
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_optimised_c_is_the_interpreter(compiler: str, options: str) -> None:
     """At -O3; other seeds, because what -O3 breaks rarely depends on the program's details."""
-    some = random_cases(25, start=10_000)
-    assert_agree(some, OPTIONS[options], profile="release+strict", compiler=compiler)
+    some, plans = random_cases(25, start=10_000), plans_of(25, 10_000, options)
+    assert_plans_agree(some, plans, "release+strict", compiler)
 
 
 @pytest.mark.parametrize("name", sorted({p.name for p in PASSES}))

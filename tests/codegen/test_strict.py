@@ -9,7 +9,7 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from codegen.build import find_toolchain
-from codegen.compile import PLAIN, Options, load, make_plan
+from codegen.compile import PLAIN, Options, Plan, load, make_plan
 from codegen.notation import FLOATS, Tensor, indices, statement
 from codegen.program import Program
 from codegen.sizes import bind_dims
@@ -21,8 +21,8 @@ from tests.codegen.running import (
     COMPILERS,
     Array,
     Case,
-    assert_agree,
     assert_clean,
+    assert_plans_agree,
     compile_together,
     differences,
     expected,
@@ -78,30 +78,33 @@ SUITES: dict[str, Callable[[], list[Case]]] = {
 }
 
 
-@pytest.fixture(scope="module", params=SUITES)
-def suite(request: pytest.FixtureRequest) -> list[Case]:
-    return SUITES[request.param]()
+@functools.cache
+def plans_of(suite: str, options: str) -> list[Plan]:
+    """Give the plans of a suite, for all compilers and profiles."""
+    return make_plans(SUITES[suite](), OPTIONS[options])
 
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_every_op_in_c_is_the_interpreter(options: str) -> None:
     """Values and gradients of the whole registry."""
-    assert_agree(all_ops(), OPTIONS[options], profile="debug+strict", tolerance=TOLERANCE)
+    plans = plans_of("ops", options)
+    assert_plans_agree(all_ops(), plans, "debug+strict", tolerance=TOLERANCE)
 
 
+@pytest.mark.parametrize("suite", SUITES)
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize(
     ("options", "profile"), [("default", "release+strict"), ("plain", "debug+strict")]
 )
 def test_no_compiler_has_anything_to_say(
-    suite: list[Case], compiler: str, options: str, profile: str, monkeypatch: pytest.MonkeyPatch
+    suite: str, compiler: str, options: str, profile: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pedantic too: of GNU C, the text needs nothing but what every compiler here speaks.
 
     The default without optimisation is compiled as strictly by the tests that run it.
     """
     monkeypatch.setenv("CFLAGS", "-pedantic")
-    compile_together(make_plans(suite, OPTIONS[options]), profile, compiler)
+    compile_together(plans_of(suite, options), profile, compiler)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

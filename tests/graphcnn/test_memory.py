@@ -1,5 +1,7 @@
 """The workspace of the networks is hardly larger than what lives at the same time."""
 
+from functools import cache
+
 import pytest
 
 import graphcnn as g
@@ -24,6 +26,7 @@ STEPS = [
 ]
 
 
+@cache
 def planned(
     name: str, batch: int | None, direction: str, options: Options | None = None
 ) -> MemoryPlan:
