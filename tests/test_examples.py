@@ -15,15 +15,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, str]]:
-    """Two runs of examples/digits.py side by side, each in a folder of its own."""
+    """Two runs of examples/digits.py side by side, each in its own folder, on 1 and 2 threads."""
     folders = [tmp_path_factory.mktemp("digits") for _ in range(2)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(ROOT / "examples" / "digits.py")]
     started = [
         subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "GRAPHCNN_NUM_THREADS": threads},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
-        for folder in folders
+        for folder, threads in zip(folders, ("1", "2"), strict=True)
     ]
     done = [process.communicate() for process in started]
     for process, (_, errors) in zip(started, done, strict=True):
