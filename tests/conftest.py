@@ -42,7 +42,7 @@ def pytest_collection_finish() -> None:
     """Search for garbage less often, and not in what was imported: a tenth of the time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000)
+    gc.set_threshold(100_000)
 
 
 @pytest.fixture(scope="session", autouse=True)
