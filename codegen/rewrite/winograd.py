@@ -39,6 +39,8 @@ WORTH = 0.85  # the part of the direct work that the new way must not exceed
 MOVE = 3.0  # multiply-adds that take as long as bringing one element to memory and back
 MOVE_FAR = 16.0  # the same for weights that are more than stays near a core
 NEAR = 1 << 18  # elements that stay near
+AT_HAND = 6 << 20  # elements that the last cache can hold beside others
+READ, READ_FAR = 4.0, 16.0  # multiply-adds that take as long as reading one from there, and beyond
 
 
 @dataclass(frozen=True)
@@ -198,13 +200,27 @@ def _best(s: Statement, fixed: Collection[Tensor]) -> tuple[Slide, ...]:
     slides = _slides(s)
     plans = [(slide,) for slide in slides] + ([slides] if len(slides) == 2 else [])
     plans += [(replace(slide, tile=8),) for slide in slides]
-    best = WORTH * math.prod(map(_length, s.sizes.values()))
+    best = WORTH * _direct_work(s)
     found: tuple[Slide, ...] = ()
     for plan in plans:
         work = _work(s, plan, fixed)
         if work < best:
             best, found = work, plan
     return found
+
+
+def _direct_work(s: Statement) -> float:
+    """About how many multiply-adds it takes to add up directly."""
+    reads = (a for a in sympy.Mul.make_args(s.body) if isinstance(a, Access))
+    sizes = (math.prod(map(_length, a.tensor.shape)) for a in reads)
+    return math.prod(map(_length, s.sizes.values())) + sum(map(_reading, sizes))
+
+
+def _reading(elements: float) -> float:
+    """What it takes, in multiply-adds, to read so many elements that a run before left somewhere."""
+    if elements <= NEAR:
+        return 0.0
+    return elements * (READ if elements <= AT_HAND else READ_FAR)
 
 
 def _work(s: Statement, slides: tuple[Slide, ...], fixed: Collection[Tensor] = ()) -> float:
@@ -241,6 +257,8 @@ def _work(s: Statement, slides: tuple[Slide, ...], fixed: Collection[Tensor] = (
             if name != "filter" or w.tensor not in fixed:
                 total += work + move * (before + held[name])
         products *= tiles * slide.tile / sizes[slide.out] / sizes[slide.filter]
+    if w.tensor in fixed:
+        total += _reading(held["filter"])
     return total + products
 
 

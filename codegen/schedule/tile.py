@@ -23,7 +23,7 @@ from codegen.affine import Index, split
 from codegen.machine import Machine
 from codegen.notation import Guard, Statement
 from codegen.schedule.contraction import Contraction, Operand, contraction
-from codegen.schedule.traffic import LINE, Around, best_order, fetched
+from codegen.schedule.traffic import LINE, Around, best_order, fetched, touched
 
 BUSY = 4.0  # cycles until a result can be added to: a step takes no less
 ROWS = 16  # the longest block of rows: compilers unroll such loops completely
@@ -282,8 +282,7 @@ def _candidate(nest: Contraction, cycles: float, shape: Shape) -> Candidate:
 
 def least_cycles(nest: Contraction, machine: Machine) -> float:
     """Give the cycles that no schedule can go below, in the units of this model."""
-    sizes = dict(enumerate(nest.sizes))
-    once = fetched(nest, (), sizes, 0)
+    once = touched(nest)
     memory = [
         once / rate for rate, cache in ((FAR, machine.l2), (NEAR, machine.l1)) if once > cache
     ]

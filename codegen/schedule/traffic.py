@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from codegen.schedule.contraction import Contraction, Operand
+from codegen.schedule.contraction import Axis, Contraction, Operand
 
 FILLED = 0.8  # the part of a cache that one operand after the other can count on
 LINE = 64  # bytes that come together
@@ -57,6 +57,14 @@ def fetched(
     return total
 
 
+def touched(nest: Contraction) -> float:
+    """Give the bytes that a nest must read or write, however its operands are stored."""
+    size = 4 if nest.dtype == "float32" else 8
+    sizes = dict(enumerate(nest.sizes))
+    every = (*nest.operands, nest.target)
+    return float(sum(size * math.prod(_reach(a, sizes) for a in o.axes) for o in every))
+
+
 def best_order(
     nest: Contraction, loops: Sequence[Around], lane: Sequence[Around], tile: Mapping[int, int],
     cache: int,
@@ -86,14 +94,19 @@ def _footprint(
     """
     total, line = size, LINE // size
     for axis in operand.axes:
-        reach = points = 1
-        for i, c in axis.moves:
-            extent = extents.get(i, 1)
-            reach += abs(c) * (extent - 1)
-            points *= extent
-        extent = min(reach, points)
+        extent = _reach(axis, extents)
         if axis.step == 1 and axis.moves:
             whole = extent % line == 0
             extent = extent if whole else max(extent, line) + (line - 1 if written else 0)
         total *= extent
     return 2 * total if written else total
+
+
+def _reach(axis: Axis, extents: Mapping[int, int]) -> int:
+    """How many places along an axis are visited while each index covers its extent."""
+    reach = points = 1
+    for i, c in axis.moves:
+        extent = extents.get(i, 1)
+        reach += abs(c) * (extent - 1)
+        points *= extent
+    return min(reach, points)
