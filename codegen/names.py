@@ -25,7 +25,8 @@ RESERVED = frozenset(
     exp_f32 log_f32 expm1_f32 log1p_f32 tanh_f32 erf_f32 sin_f32 cos_f32 pow_f32 to_bits from_bits
     split_exponent power_of_two exp_tail exp_near_zero log_near_one split_mantissa reduce_angle
     sin_or_cos log2_slope is_integer exponent_and_rest mantissa_and_exponent angle
-    muladdf muladd SMALLEST LARGEST SIGN ONE ROOT_HALF ROUND ROUND64 LOG2_HIGH LOG2_LOW HALF_PI
+    muladdf muladd STREAM PAST WHOLE END_OF_STREAM TRANSPOSE UNROLL LOW4 LOW8 LOW16 HIGH4 HIGH8
+    HIGH16 SMALLEST LARGEST SIGN ONE ROOT_HALF ROUND ROUND64 LOG2_HIGH LOG2_LOW HALF_PI
     WINDOW ALIGNED LANES FETCH team team_body team_of share call given first last task
     NFDBITS WCONTINUED WEXITED WNOHANG WNOWAIT WSTOPPED WUNTRACED DOMAIN SING OVERFLOW UNDERFLOW
     PLOSS TLOSS HUGE MAXFLOAT math_errhandling signgam

@@ -115,13 +115,27 @@ class Store:
 
 
 @dataclass(frozen=True)
+class Transpose:
+    """Write a few vectors as columns: `place[pitch·l + r] = value[step·r + l]`.
+
+    There are `rows` of them, at most as many as a vector has elements.
+    """
+
+    place: Element
+    pitch: int
+    value: Element
+    step: int
+    rows: int
+
+
+@dataclass(frozen=True)
 class Fetch:
     """Ask for the line of memory around an element, which is going to be written."""
 
     place: Element
 
 
-Node = Loop | When | Let | Scratch | Store | Fetch
+Node = Loop | When | Let | Scratch | Store | Transpose | Fetch
 
 
 @dataclass(frozen=True)
@@ -194,7 +208,7 @@ def names_in(function_body: tuple[Node, ...], arrays: tuple[Array, ...]) -> set[
                     into(inner)
             case Let(_, _, value):
                 of(value)
-            case Store(place, value):
+            case Store(place, value) | Transpose(place, _, value):
                 of(place)
                 of(value)
             case Fetch(place):
@@ -272,6 +286,8 @@ def show(node: Node) -> Iterator[str]:
             yield f"{name}: {dtype}[{size}]"
         case Store(place, value, op):
             yield f"{'stream ' if node.streamed else ''}{spell(place)} {op} {spell(value)}"
+        case Transpose(place, pitch, value, step, rows):
+            yield f"transpose {spell(place)} by {pitch} = {rows} of {spell(value)} by {step}"
         case Fetch(place):
             yield f"fetch {spell(place)}"
 

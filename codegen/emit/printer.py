@@ -23,6 +23,7 @@ from codegen.nest import (
     Scalar,
     Scratch,
     Store,
+    Transpose,
     When,
     names_in,
     nested,
@@ -160,6 +161,12 @@ class Printer:
                 yield f"{pad}STREAM({kind}, &{first}, {self.expression(value)});"
             case Store(place, value, op):
                 yield f"{pad}{self.expression(place)} {op} {self.expression(value)};"
+            case Transpose(place, pitch, value, step, rows):
+                kind = str(value.dtype).removesuffix("@")
+                to, first = (
+                    self.element(replace(e, dtype=kind.partition("x")[0])) for e in (place, value)
+                )
+                yield f"{pad}transpose_{kind}(&{to}, {pitch}, &{first}, {step}, {rows});"
             case Fetch(place):
                 yield f"{pad}FETCH(&{self.expression(place)});"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ from codegen.nest import (
     Number,
     Scratch,
     Store,
+    Transpose,
 )
 from codegen.notation import Access, Statement, Tensor
 from codegen.schedule.group import BYTES
@@ -34,6 +35,8 @@ from codegen.schedule.order import stride
 from codegen.schedule.tile import Segment, Tile
 from codegen.schedule.traffic import LINE
 
+FEWEST = 4  # rows that are worth turning
+TURNED = ("float32x16", "float32x8", "float32x4", "float64x8", "float64x4")  # of the runtime
 Finish = Callable[[Expression], list[Node]]
 
 
@@ -108,12 +111,20 @@ class _Block:
         inner = (Let(self.letter(row), "int64", at), *body)
         return Loop(self.steps[row].name, (ZERO,), (stop,), inner, lanes=lanes)
 
-    def place(self, more: Expression | None = None, count: int = 1) -> Expression:
-        """The accumulator of the row: rows in mixed radix, then the vector."""
+    def place(
+        self,
+        more: Expression | None = None,
+        count: int = 1,
+        given: Mapping[Index, Expression] | None = None,
+    ) -> Expression:
+        """The accumulator of the row, or of a `given` one: rows in mixed radix, then the vector."""
         at: Expression | None = None
         for i, segment in self.rows.items():
-            step: Expression = self.steps[i]
-            if at is not None:
+            step: Expression = (given or self.steps)[i]
+            if isinstance(at, Number):
+                at = Number(at.value * segment.block, "int64")
+                step = Apply("+", (at, step), "int64") if at.value else step
+            elif at is not None:
                 at = Apply("*", (at, Number(segment.block, "int64")), "int64")
                 step = Apply("+", (at, step), "int64")
             at = step
@@ -186,6 +197,12 @@ class _Block:
         out = Apply("*", (self.place(), Number(self.lane.block, "int64")), "int64")
         slot = Name(self.names.fresh("lane"))
         value = Element(edge, (Apply("+", (out, slot), "int64"),), self.kind)
+        inner = self.along_memory()
+        turned = self.turned(edge, inner) if vectors == 1 and inner is not None else []
+        if turned and inner is not None:
+            place = Apply("*", (slot, Number(turned[0].pitch, "int64")), "int64")
+            place = Apply("+", (place, self.steps[inner]), "int64")
+            value = Element(turned[0].place.array, (place,), self.kind)
         origin = Name(self.names.fresh(f"{letter}_start"))
         at = Let(letter, "int64", Apply("+", (origin, slot), "int64"))
         done = finish(value)
@@ -194,9 +211,9 @@ class _Block:
             offset: Expression = Apply("+", (out, shift), "int64") if shift else out
             spill = each([Store(Element(edge, (offset,), _in_memory(vector)), cell)])
             room = Scratch(edge, self.kind, self.count() * self.lane.block)
-            store = [room, *spill, *self.stored(slot, at, done, value)]
+            store = [room, *spill, *self.stored(slot, at, done, value, turned)]
         else:
-            streamed = self.streamed(done)
+            streamed = self.streamed(done, self.lane)
             store = each([replace(whole, value=cell, streamed=streamed)])
         body: list[Node] = [
             Let(letter, "int64", origin),
@@ -221,7 +238,7 @@ class _Block:
                 pass
             case _:
                 return None
-        if stride(self.s.target, self.s.maps, self.tile.lane) != 1:
+        if self.step(self.tile.lane) != 1:
             return None
         at = list(place.at)
         for k, m in enumerate(self.s.maps):
@@ -229,58 +246,84 @@ class _Block:
                 at[k] = Apply("+", (at[k], shift), "int64")
         return Store(Element(place.array, tuple(at), _in_memory(vector)), value, op)
 
-    def stored(self, slot: Name, at: Let, done: list[Node], value: Element) -> list[Node]:
+    def turned(self, edge: str, inner: Index) -> list[Transpose]:
+        """Turn what the lanes hold into rows along an index by which results are neighbours."""
+        assert self.lane is not None
+        width, rows = self.lane.block, self.rows[inner].block
+        if f"{self.kind}x{width}" not in TURNED or rows < FEWEST:
+            return []
+        after = [*self.rows][[*self.rows].index(inner) + 1 :]
+        step = width * math.prod(self.rows[i].block for i in after)
+        pitch = -(-rows // width) * width
+        name = self.names.fresh("turned")
+        found = []
+        for first in range(0, rows, width):
+            place = self.place(given={**self.steps, inner: Number(first, "int64")})
+            start = Apply("*", (place, Number(width, "int64")), "int64")
+            to = Element(name, (Number(first, "int64"),), self.kind)
+            source = Element(edge, (start,), _in_memory(self.vector(width)))
+            found.append(Transpose(to, pitch, source, step, min(width, rows - first)))
+        return found
+
+    def stored(
+        self, slot: Name, at: Let, done: list[Node], value: Element, turned: list[Transpose]
+    ) -> list[Node]:
         """Finish every element, along the lanes or, where those hop through memory, along rows."""
         assert self.lane is not None
         block = Number(self.lane.block, "int64")
         inner = self.along_memory()
+        along = self.lane if inner is None else self.rows[inner]
+        lanes = along.block >= SHORTEST
+        past: list[Node] = []
+        if self.streamed(done, along) and (inner is None or turned):
+            done, past = self.past(done, value, along)
+        step = min(along.block, self.tile.width)
         if inner is None:
-            lanes = self.lane.block >= SHORTEST
-            nodes: list[Node] = []
-            if self.streamed(done):
-                last = done[-1]
-                assert isinstance(last, Store) and isinstance(last.place, Element)
-                vector = _in_memory(self.vector(min(self.lane.block, self.tile.width)))
-                done = [*done[:-1], replace(last, place=value)]
-                past = Store(
-                    replace(last.place, dtype=vector), replace(value, dtype=vector), streamed=True
-                )
-                width = min(self.lane.block, self.tile.width)
-                nodes = [Loop(slot.name, (ZERO,), (block,), (at, past), width)]
-            nodes = [Loop(slot.name, (ZERO,), (block,), (at, *done), lanes=lanes), *nodes]
+            nodes: list[Node] = [Loop(slot.name, (ZERO,), (block,), (at, *done), lanes=lanes)]
+            nodes += [Loop(slot.name, (ZERO,), (block,), (at, *past), step)] if past else []
         else:
-            row = self.each(inner, done, lanes=self.rows[inner].block >= SHORTEST)
-            nodes = [Loop(slot.name, (ZERO,), (block,), (at, row), rolled=True)]
+            rows = [self.each(inner, done, lanes=lanes)]
+            rows += [replace(self.each(inner, past), step=step)] if past else []
+            nodes = [Loop(slot.name, (ZERO,), (block,), (at, *rows), rolled=True)]
+            if turned:
+                size = turned[0].pitch * self.lane.block
+                nodes = [Scratch(turned[0].place.array, self.kind, size), *turned, *nodes]
         for i in reversed([i for i in self.rows if i != inner]):
             nodes = [replace(self.each(i, nodes), rolled=True)]
         return nodes
 
     def along_memory(self) -> Index | None:
         """The row index along which results are neighbours in memory, if the lanes are not."""
-
-        def step(index: Index) -> Any:
-            return stride(self.s.target, self.s.maps, index)
-
-        if step(self.tile.lane) == 1:
+        if self.step(self.tile.lane) == 1:
             return None
-        return next((i for i in self.rows if step(i) == 1), None)
+        return next((i for i in self.rows if self.step(i) == 1), None)
 
-    def streamed(self, done: list[Node]) -> bool:
-        """Whether the one result that is stored goes past the caches.
+    def step(self, index: Index) -> Any:
+        """How far apart in memory the results are along an index."""
+        return stride(self.s.target, self.s.maps, index)
+
+    def streamed(self, done: list[Node], along: Segment) -> bool:
+        """Whether the one result that is stored goes past the caches, an index along memory.
 
         It does where it is more than half of what they hold, in whole lines.
         """
-        assert self.lane is not None
         stores = [node for node in done if isinstance(node, Store)]
+        lengths = (along.start, along.block, self.s.target.shape[-1])
         return (
             done[-1:] == stores
             and self.bytes() > self.writer.machine.l3 // 2
-            and all(
-                BYTES[self.kind] * n % LINE == 0
-                for n in (self.lane.start, self.lane.block, self.s.target.shape[-1])
-            )
-            and stride(self.s.target, self.s.maps, self.tile.lane) == 1
+            and all(BYTES[self.kind] * n % LINE == 0 for n in lengths)
         )
+
+    def past(
+        self, done: list[Node], value: Element, along: Segment
+    ) -> tuple[list[Node], list[Node]]:
+        """Give what finishes an element in the tile, and what then stores a vector of them."""
+        last = done[-1]
+        assert isinstance(last, Store) and isinstance(last.place, Element)
+        vector = _in_memory(self.vector(min(along.block, self.tile.width)))
+        place, ready = (replace(e, dtype=vector) for e in (last.place, value))
+        return [*done[:-1], replace(last, place=value)], [Store(place, ready, streamed=True)]
 
     def bytes(self) -> int:
         """The size of the whole target, as far as it is known."""
@@ -290,8 +333,8 @@ class _Block:
     def fetched(self, slot: Name, at: Let, done: list[Node]) -> list[Node]:
         """Ask for the lines that the results go to, where these lie along the lanes."""
         assert self.lane is not None
-        far = self.bytes() > self.writer.machine.l2 and not self.streamed(done)
-        if not far or stride(self.s.target, self.s.maps, self.tile.lane) != 1:
+        far = self.bytes() > self.writer.machine.l2 and not self.streamed(done, self.lane)
+        if not far or self.step(self.tile.lane) != 1:
             return []
         stores = (node.place for node in done if isinstance(node, Store))
         places = [Fetch(place) for place in stores if isinstance(place, Element)]

@@ -217,7 +217,7 @@ def _direct_work(s: Statement) -> float:
 
 
 def _reading(elements: float) -> float:
-    """What it takes, in multiply-adds, to read so many elements that a run before left somewhere."""
+    """How many multiply-adds take as long as reading elements that a run before has left."""
     if elements <= NEAR:
         return 0.0
     return elements * (READ if elements <= AT_HAND else READ_FAR)

@@ -25,6 +25,12 @@
 #define LANES
 #endif
 
+#if defined(__GNUC__)
+#define UNROLL _Pragma("GCC unroll 16")
+#else
+#define UNROLL
+#endif
+
 /* Brings the line of an address near, to be written later: then no store waits for it. */
 #if defined(__GNUC__)
 #define FETCH(address) __builtin_prefetch(address, 1)
@@ -88,6 +94,57 @@ VECTOR(double, float64x8, 64);
 #else
 #define END_OF_STREAM (void)0
 #endif
+
+/* Writes a few vectors as the columns of rows: to[pitch*l + r] = from[step*r + l]. Rows are as long
+ * as a vector, and columns that no vector fills are zero.
+ * Each round interleaves the first half of the vectors with the second; after as many rounds as the
+ * width has halves, rows have become columns. */
+#define LOW16 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH16 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define LOW8 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH8 4, 12, 5, 13, 6, 14, 7, 15
+#define LOW4 0, 4, 1, 5
+#define HIGH4 2, 6, 3, 7
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define TRANSPOSE(type, kind, width) \
+    static inline UNUSED void transpose_##kind( \
+        type *to, int64_t pitch, const type *from, int64_t step, int64_t rows) { \
+        kind here[width], next[width]; \
+        UNROLL for (int64_t r = 0; r < width; ++r) { \
+            here[r] = r < rows ? *(const kind *)(from + step * r) : (kind){0}; \
+        } \
+        UNROLL for (int64_t round = 1; round < width; round *= 2) { \
+            UNROLL for (int64_t r = 0; r < width / 2; ++r) { \
+                next[2 * r] = __builtin_shufflevector(here[r], here[r + width / 2], LOW##width); \
+                next[2 * r + 1] = __builtin_shufflevector(here[r], here[r + width / 2], HIGH##width); \
+            } \
+            UNROLL for (int64_t r = 0; r < width; ++r) { \
+                here[r] = next[r]; \
+            } \
+        } \
+        UNROLL for (int64_t l = 0; l < width; ++l) { \
+            *(kind *)(to + pitch * l) = here[l]; \
+        } \
+    }
+#endif
+#endif
+#ifndef TRANSPOSE
+#define TRANSPOSE(type, kind, width) \
+    static inline UNUSED void transpose_##kind( \
+        type *to, int64_t pitch, const type *from, int64_t step, int64_t rows) { \
+        for (int64_t l = 0; l < width; ++l) { \
+            for (int64_t r = 0; r < rows; ++r) { \
+                to[pitch * l + r] = from[step * r + l]; \
+            } \
+        } \
+    }
+#endif
+TRANSPOSE(float, float32x16, 16)
+TRANSPOSE(float, float32x8, 8)
+TRANSPOSE(float, float32x4, 4)
+TRANSPOSE(double, float64x8, 8)
+TRANSPOSE(double, float64x4, 4)
 
 /* The sum of n numbers, n a power of two, always in the same order: halves onto halves. */
 static inline UNUSED float sum_lanesf(float *x, int64_t n) {

@@ -32,7 +32,8 @@ PROMISING = 5  # tiles whose use of memory is looked at
 SEVERAL = 8  # tiles that are worth measuring
 NEAR = 32.0  # bytes that come from the second cache in one cycle; half as many in mere streams
 FAR = 10.0  # bytes that come from beyond it
-SWEPT = 2.0  # cycles to store an element of a vector whose neighbours come from the next rows
+TURNED = 0.7  # cycles to store an element of a vector whose neighbours come from the next rows
+SWEPT = 2.0  # the same where several vectors stand side by side, which are not turned
 HOPS = 4.0  # where they do not
 SETS = 64  # places that a line of the first cache may go to, by its address
 FULL = 6  # lines that each of them holds besides others
@@ -393,7 +394,8 @@ def _tiles(
         multiply = max(count * at_once, BUSY)
         step = max(multiply, load) + 0.15 * min(multiply, load)
         # Elements that leave a vector one by one had better find their neighbours in a row.
-        apart = (SWEPT if any(i in swept for i, _ in blocks) else HOPS) * (2.0 if far else 1.0)
+        near = TURNED if vectors == 1 else SWEPT
+        apart = (near if any(i in swept for i, _ in blocks) else HOPS) * (2.0 if far else 1.0)
         close = CLOSE if not parallel else 1.0 if aside else apart * width
         one = depth * step + entries + count * copies * close
         if not parallel and any(crowded(o, dict(blocks), nest.dtype) for o in nest.operands):

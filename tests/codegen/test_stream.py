@@ -1,5 +1,7 @@
 """Results that are more than the caches hold go past them, and are the same."""
 
+import itertools
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +13,7 @@ from codegen.machine import Machine
 from codegen.nest import streams
 from codegen.notation import Statement, Tensor, indices, statement
 from codegen.program import Program
-from tests.codegen.running import expected, integers, own_text
+from tests.codegen.running import assert_agree, expected, integers, own_text
 
 i, j, k = indices("i j k")
 SMALL = Machine(l3=1 << 10)
@@ -22,6 +24,13 @@ def product(rows: int, columns: int, *more: Statement, dtype: str = "float32") -
     y = Tensor("y", (rows, columns), dtype)  # type: ignore[arg-type]
     outputs = (more[-1].target,) if more else (y,)
     return Program((x, w), outputs, (statement(y[i, j], "+=", x[i, k] * w[k, j]), *more))
+
+
+def turned(rows: int, columns: int) -> Program:
+    """Vectors run along the columns, results lie along the rows, and copies are no way out."""
+    x, w = Tensor("x", (rows, 5)), Tensor("w", (5, columns))
+    y = Tensor("y", (columns, rows))
+    return Program((x, w), (y,), (statement(y[j, i], "+=", x[i, k] * w[k, j]),))
 
 
 def cut(rows: int, columns: int) -> Program:
@@ -36,23 +45,41 @@ def streamed(program: Program, machine: Machine = SMALL) -> bool:
     return any(streams(low.function.body) for low in plan.nests)
 
 
-@pytest.mark.parametrize("program", [product(9, 64), cut(9, 64), product(9, 64, dtype="float64")])
+PROGRAMS = (product(9, 64), cut(9, 64), product(9, 64, dtype="float64"))
+MACHINES = (SMALL, replace(SMALL, full=32), replace(SMALL, vector=32))
+STREAMED = [*itertools.product(PROGRAMS, MACHINES), (turned(48, 64), SMALL)]
+
+
+@pytest.mark.parametrize(("program", "machine"), STREAMED)
 @pytest.mark.parametrize("offset", [0, 4, 8])
-@pytest.mark.parametrize("machine", [SMALL, replace(SMALL, full=32), replace(SMALL, vector=32)])
 def test_streamed_results_are_the_same_wherever_they_go(
-    program: Program, offset: int, machine: Machine
+    program: Program, machine: Machine, offset: int
 ) -> None:
     case = integers(program)
-    plan = make_plan(program, Options(machine=machine))
+    plan = make_plan(program, Options(machine=machine, layouts=False))
     assert "STREAM(" in own_text(plan) and "END_OF_STREAM" in own_text(plan)
     (result,) = program.outputs
-    count = 9 * 64 * np.dtype(result.dtype).itemsize
-    shifted = offset * np.dtype(result.dtype).itemsize // 4
-    found = aligned_bytes(count + 64)[shifted : shifted + count].view(result.dtype).reshape(9, 64)
+    size = np.dtype(result.dtype).itemsize
+    count, shifted = math.prod(result.shape) * size, offset * size // 4
+    room = aligned_bytes(count + 64)[shifted : shifted + count]
+    found = room.view(result.dtype).reshape(result.shape)
     for threads in (1, 2):
         found[:] = np.nan
         load(plan, threads=threads).run({**case.arrays, result.name: found}, {})
         assert np.array_equal(found, expected(case)[result.name])
+
+
+@pytest.mark.parametrize("rows", [4, 13, 14, 30, 48])
+@pytest.mark.parametrize("columns", [4, 8, 16, 44])
+@pytest.mark.parametrize("machine", [Machine(), SMALL, Machine(vector=32, registers=16, full=32)])
+def test_turned_results_are_the_same(rows: int, columns: int, machine: Machine) -> None:
+    options = Options(machine=machine, layouts=False)
+    assert_agree([integers(turned(rows, columns))], options, profile="debug+strict")
+
+
+def test_results_are_turned_where_lanes_hop() -> None:
+    text = own_text(make_plan(turned(48, 64), Options(machine=Machine(), layouts=False)))
+    assert "transpose_float32x16(" in text
 
 
 def test_what_the_caches_hold_is_not_streamed() -> None:
