@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import sympy
@@ -71,6 +71,7 @@ class Contraction:
         return math.prod(self.sizes)
 
 
+@lru_cache(maxsize=4096)
 def contraction(statement: Statement) -> Contraction | None:
     """Give the view of a plain sum of products of one float type; None where it is not one."""
     if statement.op is not Reduce.SUM or statement.bindings or not statement.reduced:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import sympy
@@ -29,12 +30,12 @@ class Stage:
     tensor: Tensor
     statements: tuple[Statement, ...]
 
-    @property
+    @cached_property
     def reads(self) -> tuple[Any, ...]:
         """Every access of the stage."""
         return tuple(dict.fromkeys(a for s in self.statements for a in s.reads))
 
-    @property
+    @cached_property
     def whole(self) -> bool:
         """Whether each statement covers the tensor, point by point, in plain coordinates."""
         boxes = {tuple(s.sizes[i] for i in s.parallel) for s in self.statements}
@@ -67,17 +68,17 @@ class Kernel:
         first = self.stages[0].statements[0]
         return tuple((i, n) for i, n in first.box if i in first.parallel)
 
-    @property
+    @cached_property
     def statements(self) -> tuple[Statement, ...]:
         """All statements, in order."""
         return tuple(s for stage in self.stages for s in stage.statements)
 
-    @property
+    @cached_property
     def made(self) -> tuple[Tensor, ...]:
         """The tensors that the kernel computes."""
         return tuple(stage.tensor for stage in self.stages)
 
-    @property
+    @cached_property
     def reads(self) -> tuple[Tensor, ...]:
         """The tensors that the kernel reads from memory, in order."""
         own = set(self.made)

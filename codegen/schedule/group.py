@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 from codegen.affine import Dim, Index, Size
@@ -51,7 +52,7 @@ class Group:
         loops = ", ".join(f"{d} < {n}" for d, n in self.outer)
         return f"together for {loops}:\n{text}"
 
-    @property
+    @cached_property
     def inner(self) -> tuple[Kernel, ...]:
         """The kernels as they are within one iteration."""
         if not self.outer:
@@ -303,22 +304,32 @@ def _length(size: Size) -> float:
 def _inner(kernel: Kernel, group: Group, letters: tuple[Letters, ...]) -> Kernel:
     """Give a kernel as it is within one iteration: the loops' indices are sizes to it."""
     found = iter(range(len(kernel.statements)))
+    dims = [d for d, _ in group.outer]
     stages = []
     for stage in kernel.stages:
-        own = tuple(
-            _within(s, group, tuple(d[n] for d in letters))
-            for s, n in zip(stage.statements, found, strict=False)
-        )
-        stages.append(Stage(own[0].target, own))
+        own = []
+        for s, n in zip(stage.statements, found, strict=False):
+            tensors = dict.fromkeys((s.target, *(a.tensor for a in s.reads)))
+            taken = tuple((t, group.local[t]) for t in tensors if t in group.local)
+            letter = (d[n] for d in letters)
+            own.append(_within(s, tuple(zip(letter, dims, strict=True)), taken))
+        stages.append(Stage(own[0].target, tuple(own)))
     return Kernel(tuple(stages))
 
 
-def _within(s: Statement, group: Group, letters: tuple[Index, ...]) -> Statement:
-    rules: dict[Any, Any] = {i: d for i, (d, _) in zip(letters, group.outer, strict=True)}
+@lru_cache(maxsize=4096)  # a group grows kernel by kernel, and asks for all of them each time
+def _within(
+    s: Statement,
+    loops: tuple[tuple[Index, Dim], ...],
+    taken: tuple[tuple[Tensor, tuple[int, ...]], ...],
+) -> Statement:
+    """Give a statement within one iteration of loops, which have `taken` some axes of tensors."""
+    rules: dict[Any, Any] = dict(loops)
+    local = dict(taken)
     granted = []
 
     def placed(tensor: Tensor, maps: tuple[Any, ...]) -> Access:
-        axes = group.local.get(tensor, ())
+        axes = local.get(tensor, ())
         rest = [k for k in range(tensor.rank) if k not in axes]
         small = Tensor(tensor.name, tuple(tensor.shape[k] for k in rest), tensor.dtype)
         there = small[tuple(maps[k].xreplace(rules) for k in rest)]

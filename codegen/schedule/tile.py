@@ -23,7 +23,7 @@ from codegen.affine import Index, split
 from codegen.machine import Machine
 from codegen.notation import Guard, Statement
 from codegen.schedule.contraction import Contraction, Operand, contraction
-from codegen.schedule.traffic import LINE, Around, best_order, fetched, touched
+from codegen.schedule.traffic import LINE, Around, best_order, fetched, fetched_once, touched
 
 BUSY = 4.0  # cycles until a result can be added to: a step takes no less
 ROWS = 16  # the longest block of rows: compilers unroll such loops completely
@@ -112,6 +112,7 @@ class Tile:
         return text
 
 
+@lru_cache(maxsize=4096)
 def tile_of(statement: Statement, machine: Machine, lane: Index | None = None) -> Tile | None:
     """Give the best register tile of a statement, or None where it is no plain sum of products.
 
@@ -373,7 +374,7 @@ def _tiles(
     aside = nest.target.strides.get(lane) == 1
     others = math.prod(sizes[i] for i in nest.parallel if i != lane)
     passes = others * (once / at_once if parallel else 1.0)
-    far = fetched(nest, (), dict(enumerate(sizes)), 0) > machine.l2
+    far = fetched_once(nest) > machine.l2
     swept = {i for i in nest.parallel if nest.target.strides.get(i) == 1}
     rest = [
         (o.strides, copies if v else 1, w)
@@ -426,22 +427,29 @@ def _broadcast_first(rows: Rows, operands: tuple[Operand, ...], across: list[boo
     return tuple(sorted(rows, key=loads, reverse=True))
 
 
-@lru_cache(maxsize=4096)
 def _rows(nest: Contraction, lane: int, most: int) -> tuple[tuple[Blocks, int, int], ...]:
     """Choices of at most three parallel indices and block sizes of at most so many rows.
 
     Each comes with the number of rows, and of indices whose last block is shorter.
     """
-    free = [
+    free = tuple(
         (i, nest.sizes[i])
         for i in nest.parallel
         if i != lane and i in nest.fixed and nest.sizes[i] > 1
-    ]
+    )
+    return _rows_of(free, lane in nest.parallel, most)
+
+
+@lru_cache(maxsize=4096)
+def _rows_of(
+    free: tuple[tuple[int, int], ...], many: bool, most: int
+) -> tuple[tuple[Blocks, int, int], ...]:
+    """The rows of all nests with these indices and sizes, which many nests share."""
     several = [c for k in range(min(3, len(free)) + 1) for c in itertools.combinations(free, k)]
     choices = [tuple(_blocks(n) for _, n in chosen) for chosen in several]
     largest = max(max(_reached(blocks, most)) for blocks in choices)
     least = -(-largest // 2)  # far smaller ones never win, but where rows are streams of memory
-    least = least if lane in nest.parallel else min(least, STREAMS)
+    least = least if many else min(least, STREAMS)
     found = []
     for chosen, sizes in zip(several, choices, strict=True):
         for blocks in _products(sizes, least, most):

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 from codegen.schedule.contraction import Axis, Contraction, Operand
 
 FILLED = 0.8  # the part of a cache that one operand after the other can count on
 LINE = 64  # bytes that come together
 ORDERED = 3  # loops whose order is tried; the shortest others stay inside
+
+Footprints = Callable[[frozenset[int]], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -27,29 +30,35 @@ class Around:
     extent: int
 
 
+@lru_cache(maxsize=4096)
+def fetched_once(nest: Contraction) -> float:
+    """Give the bytes, in whole lines, that come from beyond a cache if all come once."""
+    return fetched(nest, (), dict(enumerate(nest.sizes)), 0)
+
+
 def fetched(
     nest: Contraction, loops: Sequence[Around], tile: Mapping[int, int], cache: int
 ) -> float:
     """Give the bytes that come from beyond a cache of so many bytes, loops outermost first."""
-    operands = (*nest.operands, nest.target)
-    size = 4 if nest.dtype == "float32" else 8
-    extents = dict(tile)
-    inside = [_footprint(o, extents, size, o is nest.target) for o in operands]
+    return _fetched(nest, loops, _footprints(nest, loops, tile), cache)
+
+
+def _fetched(
+    nest: Contraction, loops: Sequence[Around], footprints: Footprints, cache: int
+) -> float:
+    opened: frozenset[int] = frozenset()
+    inside = footprints(opened)
     depth = len(loops)
     if sum(inside) > FILLED * cache:  # not even one tile stays: every pass fetches all
         return math.prod(loop.trips for loop in loops) * sum(inside)
     while depth:
-        loop = loops[depth - 1]
-        extents[loop.index] = loop.extent
-        more = [
-            _footprint(o, extents, size, o is nest.target) if loop.index in o.strides else known
-            for o, known in zip(operands, inside, strict=True)
-        ]
+        opened |= {loops[depth - 1].index}
+        more = footprints(opened)
         if sum(more) > FILLED * cache:
             break
         inside, depth = more, depth - 1
     total = 0.0
-    for o, count in zip(operands, inside, strict=True):
+    for o, count in zip((*nest.operands, nest.target), inside, strict=True):
         last = depth
         while last and loops[last - 1].index not in o.strides:
             last -= 1
@@ -73,16 +82,37 @@ def best_order(
     longest = sorted(loops, key=lambda loop: loop.trips, reverse=True)[:ORDERED]
     moving = [loop for loop in loops if loop.trips > 1 and loop in longest]
     still = [loop for loop in loops if loop not in moving]
-    every = {loop.index: loop.extent for loop in (*loops, *lane)}
-    if fetched(nest, (), {**tile, **every}, 0) <= FILLED * cache:
+    if fetched_once(nest) <= FILLED * cache:
         moving, still = [], [*moving, *still]  # all stays near in any order
+    footprints = _footprints(nest, (*loops, *lane), tile)
     best: tuple[tuple[int, ...], float] | None = None
     for order in itertools.permutations(moving):
-        count = fetched(nest, (*order, *still, *lane), tile, cache)
+        count = _fetched(nest, (*order, *still, *lane), footprints, cache)
         if best is None or count < 0.98 * best[1]:
             best = tuple(loop.index for loop in (*order, *still)), count
     assert best is not None
     return best
+
+
+def _footprints(nest: Contraction, loops: Sequence[Around], tile: Mapping[int, int]) -> Footprints:
+    """Give what counts the bytes of each operand inside some of the loops, each set of them once.
+
+    Orders of the same loops ask for the same sets again and again.
+    """
+    extents = {loop.index: loop.extent for loop in loops}
+    size = 4 if nest.dtype == "float32" else 8
+    operands = (*nest.operands, nest.target)
+
+    @cache
+    def count(at: int, opened: frozenset[int]) -> float:
+        within = {**tile, **{i: extents[i] for i in opened}}
+        return _footprint(operands[at], within, size, operands[at] is nest.target)
+
+    @cache
+    def footprints(opened: frozenset[int]) -> tuple[float, ...]:
+        return tuple(count(k, opened.intersection(o.strides)) for k, o in enumerate(operands))
+
+    return footprints
 
 
 def _footprint(
