@@ -5,9 +5,11 @@ program → rewrite → kernels → memory plan → loop nests → C → library
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import tee
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ import numpy.typing as npt
 
 from codegen.affine import Dim, Index
 from codegen.build import build, open_team
-from codegen.emit import Unit, declarations, function_text, given_arrays, unit_text
+from codegen.emit import Unit, declarations, function_text, given_arrays, unit_parts, unit_text
 from codegen.fingerprint import fingerprint
 from codegen.lower import Lowered, lower
 from codegen.machine import Machine, this_machine
@@ -143,16 +145,27 @@ class Plan:
         return names
 
     @cached_property
-    def nests(self) -> tuple[Lowered, ...]:
-        """The loop nest of each kernel."""
+    def _lowering(self) -> Iterator[Lowered]:
+        """A start from which copies run, so that nests are made one by one, and each once."""
         machine = replace(self.machine, ranks=self.options.choices)
         parts = (lower(g, self._names, self.memory, machine) for g in self.groups)
-        return tuple(low for part in parts for low in part)
+        (start,) = tee((low for part in parts for low in part), 1)
+        return start
+
+    @cached_property
+    def nests(self) -> tuple[Lowered, ...]:
+        """The loop nest of each kernel."""
+        return tuple(copy(self._lowering))
 
     @cached_property
     def unit(self) -> Unit:
         """The C text."""
         return unit_text(self.laid_out, self.nests, self.memory, self._names, self.entry)
+
+    def parts(self) -> Iterator[tuple[str, str]]:
+        """Give the C in several files by name, each as soon as it is known."""
+        lowered = copy(self._lowering)
+        return unit_parts(self.laid_out, lowered, self.memory, self._names, self.entry)
 
     @property
     def arrays(self) -> tuple[Tensor, ...]:
@@ -269,7 +282,7 @@ def load(
     """
     entry = made.entry
     library = build(
-        lambda: made.unit.parts,
+        made.parts,
         declarations(entry),
         origin=fingerprint(made.program, made.options, made.machine, entry),
         profile=profile,

@@ -4,11 +4,11 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,13 @@ class Library:
     compiled: bool
 
 
+Units = Mapping[str, str] | Callable[[], Iterable[tuple[str, str]]]
+
 _loaded: dict[tuple[Path, str], Library] = {}
 
 
 def build(
-    units: Mapping[str, str] | Callable[[], Mapping[str, str]],
+    units: Units,
     declarations: str,
     *,
     origin: str = "",
@@ -60,13 +62,16 @@ def build(
 
     Headers, by file name, stand beside the units. Equal arguments give the same Library; another
     process, a library loaded from disk. Where `origin` says all that the units follow from, they
-    may be a function, which is called only if a compiler has to run.
+    may be a function, which is called only if a compiler has to run. It gives them one by one, and
+    each is compiled while the next is made.
 
     Raises CompilerNotFound, CompileError, ValueError for names that are not plain or an unknown
     profile, and cffi's CDefError for declarations it cannot read.
     """
-    if not callable(units):
-        _check_names(units, headers)
+    for name in headers:
+        _check_name(name, _HEADER)
+    for name in () if callable(units) else units:
+        _check_name(name, _UNIT)
     flags = profile_flags(profile)
     cache = cache or open_cache()
     toolchain = toolchain or require_toolchain(cache=cache)
@@ -93,43 +98,27 @@ def build(
 class _Job:
     """One library to make, as it was asked for."""
 
-    given: Mapping[str, str] | Callable[[], Mapping[str, str]]
+    given: Units
     origin: str
     headers: dict[str, str]
     declarations: str
     flags: tuple[str, ...]
     toolchain: Toolchain
 
-    @cached_property
-    def units(self) -> dict[str, str]:
-        if not callable(self.given):
-            return dict(self.given)
-        units = dict(self.given())
-        _check_names(units, self.headers)
-        return units
+    def units(self) -> Iterable[tuple[str, str]]:
+        return self.given() if callable(self.given) else self.given.items()
 
     @cached_property
     def key(self) -> str:
         return content_key(
             _FORMAT,
             BINDING_VERSION,
-            self.origin or list(self.units.items()),
+            self.origin or list(self.units()),
             sorted(self.headers.items()),
             self.declarations,
             self.flags,
             self.toolchain.identity,
         )
-
-
-def _check_names(units: Mapping[str, str], headers: Mapping[str, str]) -> None:
-    if not units:
-        raise ValueError("no C units given; a library needs at least one")
-    for pattern, names in ((_UNIT, units), (_HEADER, headers)):
-        for name in names:
-            if not pattern.fullmatch(name):
-                raise ValueError(
-                    f"{name!r} cannot name a C file here; it must match {pattern.pattern}"
-                )
 
 
 def _load(job: _Job, cache: Cache) -> Library:
@@ -147,36 +136,63 @@ def _load(job: _Job, cache: Cache) -> Library:
 
 def _compile(job: _Job, key: str, cache: Cache) -> Built:
     binding = write_binding(job.declarations)
-    for stem, text in job.units.items():
-        cache.write_source(key, f"{stem}.c", text)
     for name, text in job.headers.items():
         cache.write_source(key, name, text)
     # The output waits outside the cache, which may have no room for it.
     with tempfile.TemporaryDirectory(prefix="graphcnn-") as scratch:
         library = Path(scratch, "library")
-        _compile_units(job, cache.folder(key), library)
+        _compile_units(job, _kept_units(job, key, cache), cache.folder(key), library)
         return cache.store(key, library.read_bytes(), binding)
 
 
-def _compile_units(job: _Job, source: Path, library: Path) -> None:
+def _kept_units(job: _Job, key: str, cache: Cache) -> Iterator[str]:
+    """Keep the units beside the library as they come; give their names."""
+    for stem, text in job.units():
+        _check_name(stem, _UNIT)
+        cache.write_source(key, f"{stem}.c", text)
+        yield stem
+
+
+def _check_name(name: str, pattern: re.Pattern[str]) -> None:
+    if not pattern.fullmatch(name):
+        raise ValueError(f"{name!r} cannot name a C file here; it must match {pattern.pattern}")
+
+
+def _compile_units(job: _Job, units: Iterator[str], source: Path, library: Path) -> None:
     """Compile the text in `source`, where the compiler runs and knows it by its bare names.
 
     So messages and debuggers lead to text that is kept, and equal text gives equal bytes.
     """
     compiler = (*job.toolchain.command, *job.flags, *job.toolchain.compile_flags)
-    files = [f"{stem}.c" for stem in job.units]
-    objects = [str(library.with_name(f"{stem}.o")) for stem in job.units]
-    if len(files) > 1:
-        commands = [
-            (*compiler, "-c", file, "-o", object_)
-            for file, object_ in zip(files, objects, strict=True)
-        ]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(_run_or_raise, commands, repeat(source)))
-        files = objects
+    ahead = [*islice(units, 2)]
+    if not ahead:
+        raise ValueError("no C units given; a library needs at least one")
+    files = [f"{ahead[0]}.c"]
+    if len(ahead) > 1:
+        files = _compile_apart(compiler, chain(ahead, units), source, library.parent)
     _run_or_raise(
         (*compiler, "-shared", *files, "-o", str(library), *job.toolchain.link_flags), source
     )
+
+
+def _compile_apart(
+    compiler: Sequence[str], units: Iterable[str], source: Path, scratch: Path
+) -> list[str]:
+    """Compile each unit into an object in `scratch`, the first while others are still to come."""
+    objects: list[str] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = []
+        try:
+            for stem in units:
+                objects.append(str(scratch / f"{stem}.o"))
+                command = (*compiler, "-c", f"{stem}.c", "-o", objects[-1])
+                runs.append(pool.submit(_run_or_raise, command, source))
+            for run in runs:
+                run.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # leaving waits for those that run
+            raise
+    return objects
 
 
 def _run_or_raise(command: Sequence[str], source: Path) -> None:

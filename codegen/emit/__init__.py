@@ -1,6 +1,6 @@
 """From loop nests to C text."""
 
 from codegen.emit.printer import function_text
-from codegen.emit.unit import Unit, declarations, given_arrays, unit_text
+from codegen.emit.unit import Unit, declarations, given_arrays, unit_parts, unit_text
 
-__all__ = ["Unit", "declarations", "function_text", "given_arrays", "unit_text"]
+__all__ = ["Unit", "declarations", "function_text", "given_arrays", "unit_parts", "unit_text"]

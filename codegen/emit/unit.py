@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -20,19 +20,17 @@ from codegen.nest import Function, Number
 from codegen.notation import Tensor
 from codegen.program import Program, describe
 
-PART = 400  # lines of functions in one part: parts compile side by side
+PART = 400  # lines of functions, at least, in a part: parts compile side by side
 
 
 @dataclass(frozen=True)
 class Unit:
     """The C of a program and how to call it.
 
-    `text` is one file that stands alone; `parts` is the same in several files by name, so that
-    they compile in parallel. `arrays` is the order in which `entry` takes its arrays.
+    `text` is one file that stands alone. `arrays` is the order in which `entry` takes its arrays.
     """
 
     text: str
-    parts: Mapping[str, str]
     declarations: str
     arrays: tuple[Tensor, ...]
     entry: str
@@ -65,18 +63,59 @@ def unit_text(
     in order, `workspace` has the bytes that `entry_workspace(dims)` asks for, and `team` are the
     threads that share the work.
     """
-    given = given_arrays(program)
     title = f"/* {commented(program.name)} */"
-    functions = [low.function for low in lowered]
-    tail = [
-        *(_part(f, names) for f in functions if f.tasks),
-        _workspace(memory, names, entry),
-        _entry(program, lowered, memory, names, entry, given),
-    ]
-    body = "\n".join([*(function_text(f) + "\n" for f in functions), *tail])
+    functions = (function_text(low.function) + "\n" for low in lowered)
+    body = "\n".join([*functions, *_tail(program, lowered, memory, names, entry)])
     text = "\n".join([title, *_head(body), body])
-    parts = _parts(functions, tail, text, entry)
-    return Unit(text, parts, declarations(entry), given, entry)
+    return Unit(text, declarations(entry), given_arrays(program), entry)
+
+
+def unit_parts(
+    program: Program, lowered: Iterable[Lowered], memory: MemoryPlan, names: Names, entry: str
+) -> Iterator[tuple[str, str]]:
+    """Give the same C in files by name, each as soon as the functions in it are lowered.
+
+    So they compile in parallel, and the first of them while the others are still lowered. The
+    entry comes last, in a file of its own; what is short is one file.
+    """
+    known: list[Lowered] = []
+    part: list[str] = []
+    lines = count = 0
+
+    def closed() -> tuple[str, str]:
+        text = "\n".join(part)
+        return f"{entry}_{count}", "\n".join([*_head(text), text])
+
+    for low in lowered:
+        known.append(low)
+        part += [_declared(low.function), function_text(low.function, "") + "\n"]
+        lines += part[-1].count("\n")
+        if lines >= PART:
+            yield closed()
+            part, lines, count = [], 0, count + 1
+    if not count:
+        yield entry, unit_text(program, known, memory, names, entry).text
+        return
+    if part:
+        yield closed()
+    heads = [_declared(low.function) for low in known]
+    tail = _tail(program, known, memory, names, entry)
+    yield entry, "\n".join([prelude(), *heads, "", *tail])
+
+
+def _declared(function: Function) -> str:
+    return "\n".join(signature(function, ";"))
+
+
+def _tail(
+    program: Program, lowered: Sequence[Lowered], memory: MemoryPlan, names: Names, entry: str
+) -> list[str]:
+    """What follows the functions: how the team shares them, and the two that others call."""
+    return [
+        *(_part(low.function, names) for low in lowered if low.function.tasks),
+        _workspace(memory, names, entry),
+        _entry(program, lowered, memory, names, entry, given_arrays(program)),
+    ]
 
 
 def given_arrays(program: Program) -> tuple[Tensor, ...]:
@@ -91,27 +130,6 @@ def declarations(entry: str) -> str:
         f"void {entry}(void *const *arrays, unsigned char *workspace, const int64_t *dims,"
         " const void *team);\n"
     )
-
-
-def _parts(
-    functions: Sequence[Function], tail: Sequence[str], text: str, entry: str
-) -> dict[str, str]:
-    """Share the functions among files of about equal length; the entry has a file of its own."""
-    bodies = [function_text(f, "") + "\n" for f in functions]
-    total = sum(b.count("\n") for b in bodies)
-    count = max(1, round(total / PART))
-    if count == 1:
-        return {entry: text}
-    shared: list[list[str]] = [[] for _ in range(count)]
-    before = 0
-    for f, body in zip(functions, bodies, strict=True):
-        share = shared[min(count - 1, before * count // total)]
-        share += ["\n".join(signature(f, ";")), body]
-        before += body.count("\n")
-    heads = ["\n".join(signature(f, ";")) for f in functions]
-    texts = ["\n".join(s) for s in shared if s]
-    parts = {f"{entry}_{k}": "\n".join([*_head(s), s]) for k, s in enumerate(texts)}
-    return parts | {entry: "\n".join([prelude(), *heads, "", *tail])}
 
 
 def _dims(names: Names) -> list[str]:

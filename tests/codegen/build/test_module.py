@@ -3,7 +3,9 @@
 import logging
 import shutil
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,10 @@ TWO_UNITS = {
     "twice": '#include "shared.h"\nint twice(int x) { return FACTOR * x; }\n',
     "four_times": "int twice(int x);\nint four_times(int x);\n"
     "int four_times(int x) { return twice(twice(x)); }\n",
+}
+UNITS_WITHOUT_HEADER = {
+    "two": "int two(int x);\nint two(int x) { return 2 * x; }\n",
+    "four": "int two(int x);\nint four(int x);\nint four(int x) { return two(two(x)); }\n",
 }
 SHARED = {"shared.h": "#define FACTOR 2\nint twice(int x);\n"}
 
@@ -51,6 +57,39 @@ def test_one_unit_takes_one_run_of_the_compiler() -> None:
     assert library.lib.add(2, 3) == 5
     assert library.compiled
     assert compiler_calls() == before + 1
+
+
+def test_units_compile_while_the_next_is_made() -> None:
+    find_toolchain()
+    before = compiler_calls()
+
+    def units() -> Iterator[tuple[str, str]]:
+        yield from UNITS_WITHOUT_HEADER.items()
+        patience = time.monotonic() + 60
+        while compiler_calls() == before and time.monotonic() < patience:
+            time.sleep(0.001)
+        assert compiler_calls() > before
+        yield "seven", "int four(int x);\nint seven(void) { return four(1) + 3; }\n"
+
+    library = build(units, "int seven(void);", origin="units that take their time")
+    assert library.lib.seven() == 7
+
+
+def test_units_that_cannot_be_made_leave_no_library(tmp_path: Path) -> None:
+    cache = open_cache(tmp_path / "cache")
+
+    def units(*, broken: bool) -> Iterator[tuple[str, str]]:
+        yield from UNITS_WITHOUT_HEADER.items()
+        if broken:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(partial(units, broken=True), "int four(int x);", origin="interrupted", cache=cache)
+    assert cache.report().entries == 0
+    whole = partial(units, broken=False)
+    library = build(whole, "int four(int x);", origin="interrupted", cache=cache)
+    assert library.compiled
+    assert library.lib.four(1) == 4
 
 
 def test_arrays_and_structs_pass_through_the_binding() -> None:
