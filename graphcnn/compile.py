@@ -19,6 +19,7 @@ from codegen.build import find_toolchain
 from codegen.compile import Executable, Options, Plan, aligned_bytes, load, make_plan
 from codegen.compile import freeze as freeze_plan
 from codegen.interpret import interpret
+from codegen.pause import collector_paused
 from codegen.sizes import SizeError, bind_dims, evaluate
 from codegen.tune import Tuning
 from graphcnn.arguments import as_array, misfit, require_classes, require_sizes, shown, wrong_names
@@ -119,10 +120,11 @@ def compile(
         settings = tuning.options
     made = make_plan(lowered.program, settings)
     prepared: dict[str, Array] | None = None
-    if freeze:
-        once, made = freeze_plan(made)
-        prepared = _prepared(once, lowered, chosen)
-    executable = _executable(chosen, made, threads)
+    with collector_paused():
+        if freeze:
+            once, made = freeze_plan(made)
+            prepared = _prepared(once, lowered, chosen)
+        executable = _executable(chosen, made, threads)
     return Step(lowered, made, outputs, nodes, choices, executable, prepared, subject, tuning)
 
 
