@@ -17,9 +17,17 @@ import numpy.typing as npt
 
 from codegen.affine import Dim, Index
 from codegen.build import build, open_team
-from codegen.emit import Unit, declarations, function_text, given_arrays, unit_parts, unit_text
+from codegen.emit import (
+    Unit,
+    declarations,
+    function_text,
+    given_arrays,
+    unit_parts,
+    unit_text,
+    without_twins,
+)
 from codegen.fingerprint import fingerprint
-from codegen.lower import Lowered, lower
+from codegen.lower import Lowered, distinct_functions, lower
 from codegen.machine import Machine, this_machine
 from codegen.memory import MemoryPlan, find_views
 from codegen.memory import plan as plan_memory
@@ -149,7 +157,7 @@ class Plan:
         """A start from which copies run, so that nests are made one by one, and each once."""
         machine = replace(self.machine, ranks=self.options.choices)
         parts = (lower(g, self._names, self.memory, machine) for g in self.groups)
-        (start,) = tee((low for part in parts for low in part), 1)
+        (start,) = tee(without_twins(low for part in parts for low in part), 1)
         return start
 
     @cached_property
@@ -175,7 +183,7 @@ class Plan:
     @cached_property
     def functions(self) -> dict[str, str]:
         """The C of each nest by the name of its function."""
-        return {low.function.name: function_text(low.function) for low in self.nests}
+        return {f.name: function_text(f) for f in distinct_functions(self.nests)}
 
     @cached_property
     def stages(self) -> dict[str, str]:
@@ -190,7 +198,7 @@ class Plan:
                 for low in self.nests
                 for schedule in low.schedules
             ),
-            "nests": "\n\n".join(str(low.function) for low in self.nests),
+            "nests": "\n\n".join(map(str, distinct_functions(self.nests))),
             "memory": str(self.memory),
             "c": self.unit.text,
         }

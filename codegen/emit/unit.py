@@ -13,7 +13,7 @@ from codegen.affine import Size
 from codegen.arena import ALIGNMENT, Arena
 from codegen.emit.printer import SINGLE, TYPES, Printer, commented, function_text, signature
 from codegen.freeze import size_of
-from codegen.lower import Lowered
+from codegen.lower import Lowered, distinct_functions
 from codegen.memory import BYTES, MemoryPlan
 from codegen.names import Names
 from codegen.nest import Function, Number
@@ -64,7 +64,7 @@ def unit_text(
     threads that share the work.
     """
     title = f"/* {commented(program.name)} */"
-    functions = (function_text(low.function) + "\n" for low in lowered)
+    functions = (function_text(f) + "\n" for f in distinct_functions(lowered))
     body = "\n".join([*functions, *_tail(program, lowered, memory, names, entry)])
     text = "\n".join([title, *_head(body), body])
     return Unit(text, declarations(entry), given_arrays(program), entry)
@@ -79,6 +79,7 @@ def unit_parts(
     entry comes last, in a file of its own; what is short is one file.
     """
     known: list[Lowered] = []
+    heads: dict[str, str] = {}
     part: list[str] = []
     lines = count = 0
 
@@ -88,7 +89,11 @@ def unit_parts(
 
     for low in lowered:
         known.append(low)
-        part += [_declared(low.function), function_text(low.function, "") + "\n"]
+        f = low.function
+        if f.name in heads:
+            continue
+        heads[f.name] = "\n".join(signature(f, ";"))
+        part += [heads[f.name], function_text(f, "") + "\n"]
         lines += part[-1].count("\n")
         if lines >= PART:
             yield closed()
@@ -98,13 +103,8 @@ def unit_parts(
         return
     if part:
         yield closed()
-    heads = [_declared(low.function) for low in known]
     tail = _tail(program, known, memory, names, entry)
-    yield entry, "\n".join([prelude(), *heads, "", *tail])
-
-
-def _declared(function: Function) -> str:
-    return "\n".join(signature(function, ";"))
+    yield entry, "\n".join([prelude(), *heads.values(), "", *tail])
 
 
 def _tail(
@@ -112,7 +112,7 @@ def _tail(
 ) -> list[str]:
     """What follows the functions: how the team shares them, and the two that others call."""
     return [
-        *(_part(low.function, names) for low in lowered if low.function.tasks),
+        *(_part(f, names) for f in distinct_functions(lowered) if f.tasks),
         _workspace(memory, names, entry),
         _entry(program, lowered, memory, names, entry, given_arrays(program)),
     ]
@@ -238,13 +238,14 @@ def _called(
 ) -> list[str]:
     """Call a function, or share its tasks where there are enough of them."""
     function, arguments = low.function, _arguments(low, memory, places)
+    lines = [f"    /* {commented(line)} */" for line in low.doc if function.doc != low.doc]
     if not function.tasks:
-        return [f"    {function.name}({', '.join([*function.sizes, *arguments])});"]
+        return [*lines, f"    {function.name}({', '.join([*function.sizes, *arguments])});"]
     count = Printer(Function("", (), (), (), ())).expression(function.tasks)
     fixed = isinstance(function.tasks, Number)
     team = "team" if fixed else f"{count} < {function.least} ? 0 : team"
     given = f"&(call){{(void *[]){{{', '.join(arguments)}}}, dims}}"
-    return [f"    share({team}, share_{function.name}, {given}, {count});"]
+    return [*lines, f"    share({team}, share_{function.name}, {given}, {count});"]
 
 
 def _arguments(low: Lowered, memory: MemoryPlan, places: Mapping[Tensor, str]) -> list[str]:

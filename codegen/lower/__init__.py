@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.affine import Size
@@ -27,12 +27,29 @@ Shape = tuple[Size, ...]
 
 @dataclass(frozen=True)
 class Lowered:
-    """A group as a function, the tensors it takes in order, and the schedules it chose."""
+    """A group as a function, the tensors it takes in order, and the schedules it chose.
+
+    The function may be that of another group, which does the same to other tensors.
+    """
 
     function: Function
     tensors: tuple[Tensor, ...]
     group: Group
     schedules: tuple[Schedule | Tile, ...]
+
+    @property
+    def doc(self) -> tuple[str, ...]:
+        """What the function computes here."""
+        return _formulas(self.group)
+
+
+def distinct_functions(lowered: Iterable[Lowered]) -> tuple[Function, ...]:
+    """Give each function once."""
+    return tuple({low.function.name: low.function for low in lowered}.values())
+
+
+def _formulas(group: Group) -> tuple[str, ...]:
+    return tuple(str(s) for kernel in group.kernels for s in kernel.statements)
 
 
 def lower(group: Group, names: Names, memory: MemoryPlan, machine: Machine) -> tuple[Lowered, ...]:
@@ -74,7 +91,7 @@ def lower(group: Group, names: Names, memory: MemoryPlan, machine: Machine) -> t
         used = names_in(phase.nodes, arrays)
         function = Function(
             names.function(group.kernels[-1].stages[-1].tensor),
-            tuple(str(s) for kernel in group.kernels for s in kernel.statements),
+            _formulas(group),
             tuple(d for d in names.dims if d in used),
             arrays,
             phase.nodes,
@@ -127,4 +144,4 @@ def _collapsed(kernel: Kernel) -> Kernel:
     return Kernel(tuple(stages))
 
 
-__all__ = ["Lowered", "lower"]
+__all__ = ["Lowered", "distinct_functions", "lower"]
