@@ -6,6 +6,7 @@ program → rewrite → kernels → memory plan → loop nests → C → library
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen.affine import Dim, Index
-from codegen.build import build, open_team
+from codegen.build import build, open_team, require_toolchain
 from codegen.emit import (
     Unit,
     declarations,
@@ -289,19 +290,22 @@ def load(
     Raises `codegen.build.CompilerNotFound` where the machine has no C compiler.
     """
     entry = made.entry
-    library = build(
-        made.parts,
-        declarations(entry),
-        origin=fingerprint(made.program, made.options, made.machine, entry),
-        profile=profile,
-        toolchain=toolchain,
-    )
+    toolchain = toolchain or require_toolchain()  # asked once, not by each thread
+    with ThreadPoolExecutor(1) as other:
+        team = other.submit(open_team, threads)  # the first time it has to be compiled, too
+        library = build(
+            made.parts,
+            declarations(entry),
+            origin=fingerprint(made.program, made.options, made.machine, entry),
+            profile=profile,
+            toolchain=toolchain,
+        )
     return Executable(
         made,
         library,
         getattr(library.lib, entry),
         getattr(library.lib, f"{entry}_workspace"),
-        open_team(threads),
+        team.result(),
     )
 
 
