@@ -74,12 +74,11 @@ class KernelWriter(Reductions):
             tuple(Name(self.names.letter(i)) for i in letters),
             tensor.dtype,
         )
-        node: Node = Store(place, Number(value, tensor.dtype))
+        nodes: list[Node] = [Store(place, Number(value, tensor.dtype))]
         rest = list(zip(letters, tensor.shape, strict=True))[len(outside) :]
         for i, n in reversed(rest):
-            stop = size_of(n, self.names.letter)
-            node = Loop(self.names.letter(i), (ZERO,), (stop,), (node,), shared=True)
-        return [node]
+            nodes = [replace(self.bounded_loop(i, n, [], nodes, (ZERO,), None), shared=True)]
+        return nodes
 
     def statement(self, s: Statement) -> list[Node]:
         """Give the nest of a statement that works on its target in memory."""
