@@ -25,7 +25,7 @@ from codegen.notation import statement as state
 from codegen.program import Program
 from codegen.schedule.contraction import TYPICAL, contraction
 from codegen.schedule.order import cost, far_first, stride
-from codegen.schedule.tile import least_cycles, tile_of
+from codegen.schedule.tile import Tile, least_cycles, tile_of
 
 COPY = 1.5  # cycles to bring one element from one order into another
 WORTH = 0.88  # the part of the cycles that a cut must not exceed
@@ -216,9 +216,9 @@ def _decide(layout: Layout, at: int, machine: Machine) -> float:
             if trial is not None:
                 formed, copies = _formed(trial, at)
                 inner = _letters(statement, _cuts(trial, at))[lane][1]
-                made = tile_of(formed, machine, inner)
+                moved = sum(_elements(c, layout.program.fixed) for c in copies)
+                made = _tile_within(formed, machine, inner, limit - COPY * moved)
                 if made is not None:
-                    moved = sum(_elements(c, layout.program.fixed) for c in copies)
                     cycles = made.cycles + COPY * moved
                     if cycles < limit:
                         best, limit, chosen = cycles, cycles, trial
@@ -231,6 +231,14 @@ def _decide(layout: Layout, at: int, machine: Machine) -> float:
             if stride(t, maps, tile.lane) == 1 and t not in layout.blocked:
                 layout.plain.add(t)
     return best if best < math.inf else 0.0
+
+
+def _tile_within(s: Statement, machine: Machine, lane: Index, limit: float) -> Tile | None:
+    """Give the best tile; None, without a search, where no tile can be that quick."""
+    nest = contraction(s)
+    if nest is None or least_cycles(nest, machine) >= limit:
+        return None
+    return tile_of(s, machine, lane)
 
 
 def _trial(layout: Layout, at: int, lane: Index, width: int) -> Layout | None:
