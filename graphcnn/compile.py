@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import os
 import threading
 import warnings
@@ -34,10 +33,10 @@ from graphcnn.errors import (
 )
 from graphcnn.graph import Constant, Graph, Node, Parameter
 from graphcnn.program import Lowered, to_program
+from graphcnn.room import Room
 from graphcnn.tuning import Subject, sizes_of, tuned
 
 Array = npt.NDArray[Any]
-LARGE = 16 << 10  # bytes of an array for which it pays to see where it starts
 Updates = Iterable[tuple[Node, Node]]
 
 
@@ -151,7 +150,8 @@ def _prepared(once: Plan, lowered: Lowered, backend: str) -> dict[str, Array]:
     if executable is None:
         values = interpret(once.program, given, {})
         return {t.name: np.ascontiguousarray(values[t.name]) for t in once.program.outputs}
-    results = {t.name: _empty(t.shape, np.dtype(t.dtype)) for t in once.program.outputs}
+    room = Room(len(once.program.outputs))
+    results = {t.name: room.empty(t.shape, np.dtype(t.dtype)) for t in once.program.outputs}
     executable.run(given | results, {})
     return results
 
@@ -304,6 +304,7 @@ class Step:
         self._choices = choices
         self._bound: dict[tuple[tuple[int, ...], ...], _Binding] = {}
         self._scratch = aligned_bytes(64)
+        self._room = Room(len(program.outputs))
         slots = {t: k for k, t in enumerate(made.arrays)}
         self._input_slots = [slots[t] for t in program.inputs]
         self._output_slots = [slots[t] for t in program.outputs]
@@ -323,7 +324,7 @@ class Step:
         except GraphError as error:
             who = f"call of {self.plan.program.name!r}"
             raise error.at(who, user_origin(), shown(inputs, positional)) from None
-        outputs = [_empty(shape, dtype) for shape, dtype in bound.outputs]
+        outputs = [self._room.empty(shape, dtype) for shape, dtype in bound.outputs]
         with self._lock:
             if self._executable is None:
                 self._interpret(arrays, outputs, bound)
@@ -426,14 +427,6 @@ class _Binding:
         if step._executable is not None:
             self.dims = step._executable.dims(ordered)
             self.bytes = step._executable.workspace_bytes(ordered)
-
-
-def _empty(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
-    """Give an array that is not filled yet; a large one starts where vectors had better start."""
-    size = math.prod(shape) * dtype.itemsize
-    if size < LARGE:
-        return np.empty(shape, dtype)
-    return aligned_bytes(size).view(dtype).reshape(shape)
 
 
 def _choices(lowered: Lowered) -> list[tuple[int, Size]]:
