@@ -15,6 +15,7 @@ from codegen.rewrite.pad import pad_reads
 from codegen.rewrite.prune import prune
 from codegen.rewrite.reuse import reuse
 from codegen.rewrite.settle import settle
+from codegen.rewrite.trim import trim
 from codegen.rewrite.winograd import winograd
 
 
@@ -32,6 +33,7 @@ PASSES: tuple[Pass, ...] = (
     Pass("merge equal", merge_equal, "what is computed twice is computed once"),
     Pass("choose", choose, "a sum over [j = label[n]] is one indexed read or write"),
     Pass("gather", gather, "each element of a gradient is written once, by one thread"),
+    Pass("trim", trim, "what padding excludes everywhere is not visited"),
     Pass("settle", settle, "a sum of one term is an assignment, sums over one box are one sum"),
     Pass("reuse", reuse, "an expensive function of a value is not evaluated twice"),
     Pass("inline", inline, "an element-wise value used once needs no array"),

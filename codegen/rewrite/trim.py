@@ -1,0 +1,72 @@
+"""Trim sums to the points that count: what padding excludes everywhere is not visited.
+
+Before: y[n,k,i] += w[k,c,u]·x[n,c,i + u - 1]   where 0 ≤ i + u - 1 < 1        i < 1, u < 3
+After:  y[n,k,i] += w[k,c,u + 1]·x[n,c,i + u]                                  i < 1, u < 1
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import sympy
+
+from codegen.affine import Index, bounds, split
+from codegen.notation import Guard, Reduce, Statement
+from codegen.program import Program
+from codegen.rewrite.gather import expanded
+
+ORDERED = (Reduce.ARGMAX, Reduce.ARGMIN)  # positions count from the first point of the box
+
+
+def trim(program: Program) -> Program:
+    """Give the program with summed indices that start at the first point that counts."""
+    return program.with_statements(map(_trimmed, program.statements))
+
+
+def _trimmed(s: Statement) -> Statement:
+    if s.bindings or s.op in ORDERED or not s.guards:
+        return s
+    for i in s.reduced:
+        size = s.sizes[i]
+        first, last = _counting(s, i)
+        if isinstance(size, int) and first <= last and (first, last) != (0, size - 1):
+            s = _shifted(s, i, first, last - first + 1)
+    return s
+
+
+def _counting(s: Statement, index: Index) -> tuple[int, int]:
+    """The first and the last value of an index with which any point is inside all guards."""
+    size = s.sizes[index]
+    if not isinstance(size, int):
+        return 0, 0
+    first, last = 0, size - 1
+    for g in s.guards:
+        step = split(g.expr)[1].get(index, sympy.S.Zero)
+        if not step.is_Integer or step == 0 or not isinstance(g.size, int):
+            continue
+        low, high = bounds(sympy.expand(g.expr - step * index), s.sizes)
+        if not (low.is_Integer and high.is_Integer):
+            continue
+        # Some point has 0 ≤ step·index + rest < size, the rest between low and high.
+        if step < 0:
+            low, high = g.size - 1 - high, g.size - 1 - low
+        first = max(first, -(int(high) // abs(int(step))))
+        last = min(last, (g.size - 1 - int(low)) // abs(int(step)))
+    return first, last
+
+
+def _shifted(s: Statement, index: Index, first: int, size: int) -> Statement:
+    """Give a statement whose index starts at zero where it started at `first` before."""
+    rules = {index: index + first}
+
+    def moved(expr: Any) -> Any:
+        return sympy.expand(expr.xreplace(rules))
+
+    return replace(
+        s,
+        body=expanded(s.body.xreplace(rules)),
+        box=tuple((i, size if i == index else n) for i, n in s.box),
+        extra=tuple(Guard(moved(g.expr), g.size) for g in s.extra),
+        granted=tuple(Guard(moved(g.expr), g.size) for g in s.granted),
+    )
