@@ -37,6 +37,18 @@ Size: TypeAlias = int | Any  # an int, or a SymPy expression over dims
 Box: TypeAlias = tuple[tuple[Index, Size], ...]
 
 
+TYPICAL = 64  # what a symbolic size is taken for where a number is wanted
+
+
+def typical(size: Size) -> int:
+    """Give a size as a number for estimates.
+
+    >>> typical(3), typical(Dim("N") + 1)
+    (3, 64)
+    """
+    return size if isinstance(size, int) else TYPICAL
+
+
 def as_size(size: Any) -> Size:
     """Give a size as an `int` where it is a number, else as an expression over dims.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from codegen.build import find_toolchain
 from codegen.build.cpu import identify_cpu
+from codegen.notation import BYTES
 
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
@@ -36,7 +37,7 @@ class Machine:
         >>> Machine().lanes("float32"), Machine().lanes("float64")
         (16, 8)
         """
-        return self.vector // (4 if dtype == "float32" else 8)
+        return self.vector // BYTES[dtype]
 
 
 @cache

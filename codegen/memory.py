@@ -13,14 +13,13 @@ import sympy
 
 from codegen.affine import Dim, Size
 from codegen.arena import ALIGNMENT, Arena, Block, place
-from codegen.notation import Access, Reduce, Statement, Tensor
+from codegen.notation import BYTES, Access, Reduce, Statement, Tensor
 from codegen.program import Program
 from codegen.rewrite.maps import injective
 from codegen.schedule.fuse import Kernel
 from codegen.schedule.group import Group
 
 Home = Callable[[Tensor], Tensor]
-BYTES = {"float32": 4, "float64": 8, "int32": 4, "bool": 1}
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ from codegen.printing import render
 DType = Literal["float32", "float64", "int32", "bool"]
 FLOATS: tuple[DType, ...] = ("float32", "float64")
 DTYPES: tuple[DType, ...] = (*FLOATS, "int32", "bool")
+BYTES: Mapping[str, int] = {"float32": 4, "float64": 8, "int32": 4, "bool": 1}
 
 
 class NotationError(ValueError):

@@ -17,11 +17,11 @@ from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
+from codegen.affine import TYPICAL
 from codegen.compile import INEXACT, LAYOUTS, Choices, Options, Plan
 from codegen.program import Program
 from codegen.rewrite import PASSES
 from codegen.schedule import Group
-from codegen.schedule.contraction import TYPICAL
 from codegen.schedule.tile import SEVERAL, Tile
 from codegen.sizes import evaluate
 

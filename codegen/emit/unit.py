@@ -14,10 +14,10 @@ from codegen.arena import ALIGNMENT, Arena
 from codegen.emit.printer import SINGLE, TYPES, Printer, commented, function_text, signature
 from codegen.freeze import size_of
 from codegen.lower import Lowered, distinct_functions
-from codegen.memory import BYTES, MemoryPlan
+from codegen.memory import MemoryPlan
 from codegen.names import Names
 from codegen.nest import Function, Number
-from codegen.notation import Tensor
+from codegen.notation import BYTES, Tensor
 from codegen.program import Program, describe
 
 PART = 600  # lines of functions, at least, in a part: parts compile side by side

@@ -24,10 +24,10 @@ from codegen.nest import (
     When,
 )
 from codegen.notation import Access, Binding, Guard, Statement, Tensor
+from codegen.schedule.order import SHORTEST
 
 ZERO = Number(0, "int64")
 Shown = Mapping[tuple[str, tuple[Size, ...]], str]
-SHORTEST = 8  # elements that are worth a vector
 
 
 class Loops:

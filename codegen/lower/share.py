@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from codegen.affine import TYPICAL
 from codegen.nest import Apply, Element, Expression, Let, Loop, Name, Node, Number, Store, When
-from codegen.schedule.contraction import TYPICAL
 
 ENOUGH = 32  # tasks: more balance no better, and cost more to hand out
 LEAST = 20_000  # operations for which it pays to wake somebody up

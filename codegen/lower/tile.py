@@ -12,7 +12,7 @@ import sympy
 
 from codegen.affine import Index
 from codegen.freeze import size_of, whole
-from codegen.lower.loops import SHORTEST, ZERO
+from codegen.lower.loops import ZERO
 from codegen.machine import Machine
 from codegen.names import Names
 from codegen.nest import (
@@ -29,9 +29,8 @@ from codegen.nest import (
     Store,
     Transpose,
 )
-from codegen.notation import Access, Statement, Tensor
-from codegen.schedule.group import BYTES
-from codegen.schedule.order import stride
+from codegen.notation import BYTES, Access, Statement, Tensor
+from codegen.schedule.order import SHORTEST, stride
 from codegen.schedule.tile import Segment, Tile
 from codegen.schedule.traffic import LINE
 

@@ -14,10 +14,9 @@ from typing import Any
 
 import sympy
 
-from codegen.affine import Index, Size, split
+from codegen.affine import TYPICAL, Index, Size, split
 from codegen.notation import FLOATS, Access, Reduce, Statement, Tensor
 
-TYPICAL = 64  # what a symbolic size is taken for
 FAR = 1 << 40  # a step of symbolic length
 
 

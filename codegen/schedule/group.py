@@ -15,16 +15,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
-from codegen.affine import Dim, Index, Size
+from codegen.affine import Dim, Index, Size, typical
 from codegen.machine import Machine
-from codegen.notation import Access, Guard, Statement, Tensor, accesses, inside
+from codegen.notation import BYTES, Access, Guard, Statement, Tensor, accesses, inside
 from codegen.program import Program
 from codegen.rewrite.gather import expanded
-from codegen.schedule.contraction import TYPICAL
 from codegen.schedule.fuse import Kernel, Stage
 from codegen.schedule.tile import tile_of
 
-BYTES = {"float32": 4, "float64": 8, "int32": 4, "bool": 1}
 MOST = 512 << 10  # bytes that the small arrays of one iteration may take on a thread's stack
 FEWEST = 8  # iterations that keep several threads busy
 SLOWER = 1.1  # times as long that the work itself may take
@@ -219,7 +217,7 @@ def _closed(
         if any(None in found for found in axes.values()):
             return None
         sizes = [s for s in _sizes(current.kernels, chosen)]
-        iterations = math.prod(map(_length, sizes))
+        iterations = math.prod(map(typical, sizes))
         small = sum(_small(t, found) for t, found in axes.items())
         if small > MOST or iterations < FEWEST:
             continue
@@ -260,7 +258,7 @@ def _small(tensor: Tensor, axes: Collection[int | None]) -> float:
 
 def _pays(group: Group, passed: Sequence[Tensor], machine: Machine) -> bool:
     """Whether the kernels are about as quick in pieces, and pass more than they read again."""
-    trips = [_length(n) for _, n in group.outer]
+    trips = [typical(n) for _, n in group.outer]
     made = {t for k in group.kernels for t in k.made}
     again = 0.0
     for kernel, letters in zip(group.kernels, group.letters, strict=True):
@@ -287,15 +285,11 @@ def _work(s: Statement, machine: Machine) -> float:
     tile = tile_of(s, machine)
     if tile:
         return tile.work
-    return math.prod(map(_length, s.sizes.values()))
+    return math.prod(map(typical, s.sizes.values()))
 
 
 def _bytes(tensor: Tensor) -> float:
-    return BYTES[tensor.dtype] * math.prod(map(_length, tensor.shape))
-
-
-def _length(size: Size) -> float:
-    return size if isinstance(size, int) else TYPICAL
+    return BYTES[tensor.dtype] * math.prod(map(typical, tensor.shape))
 
 
 # -- one iteration ----------------------------------------------------------------------------

@@ -18,20 +18,19 @@ from typing import Any
 
 import sympy
 
-from codegen.affine import Index, Size, as_size, index_symbols
+from codegen.affine import Index, Size, as_size, index_symbols, typical
 from codegen.machine import Machine
 from codegen.notation import Access, Guard, Reduce, Statement, Tensor, accesses
 from codegen.notation import statement as state
 from codegen.program import Program
-from codegen.schedule.contraction import TYPICAL, contraction
-from codegen.schedule.order import cost, far_first, stride
+from codegen.schedule.contraction import contraction
+from codegen.schedule.order import SHORTEST, cost, far_first, stride
 from codegen.schedule.tile import Tile, least_cycles, tile_of
 
 COPY = 1.5  # cycles to bring one element from one order into another
 WORTH = 0.88  # the part of the cycles that a cut must not exceed
 ENOUGH = 1.05  # times the least cycles there can be: what comes that close is taken
 LEAST = 1000.0  # cycles that it must save, or the program had better be shorter
-SHORTEST = 8  # elements that are worth a vector
 POSITION = (Reduce.ARGMAX, Reduce.ARGMIN)
 
 Cuts = dict[Index, int]
@@ -191,7 +190,7 @@ def _decided(layout: Layout, machine: Machine) -> Layout:
 
 def _simple_cycles(s: Statement) -> float:
     """About how long a statement takes that is no sum of products."""
-    points = math.prod(n if isinstance(n, int) else TYPICAL for _, n in s.box)
+    points = math.prod(typical(n) for _, n in s.box)
     best = min((cost(i, s) for i, _ in s.box), default=1.0)
     return points * (len(s.reads) + 1) * min(1.0, best)
 
@@ -502,4 +501,4 @@ def _elements(copy: Statement, fixed: Collection[Tensor]) -> int:
     """How many elements a copy has, if it is made in each run."""
     if copy.body.tensor in fixed:
         return 0
-    return math.prod(n if isinstance(n, int) else TYPICAL for n in copy.target.shape)
+    return math.prod(map(typical, copy.target.shape))

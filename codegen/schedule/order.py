@@ -13,13 +13,13 @@ from typing import Any
 
 import sympy
 
-from codegen.affine import Index, Size, split
+from codegen.affine import Index, split, typical
 from codegen.notation import FLOATS, Reduce, Statement, Tensor
 
 LANES = 16  # floats in the widest vector register; narrower machines use several
 TILE = 64  # elements of a row that are accumulated at once, on the stack
 BETTER = 0.7  # the part of the cost that another innermost loop must not exceed
-TYPICAL = 64  # what a symbolic size is taken for
+SHORTEST = 8  # elements that are worth a vector
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,10 @@ def cost(index: Index, statement: Statement, near: Collection[str] = ()) -> floa
 
     Tensors called as in `near` are at hand anyhow.
     """
-    length = _length(statement.sizes[index])
+    length = typical(statement.sizes[index])
     if length < 4:
         return 1.0
-    lanes = min(LANES, 1 << (length.bit_length() - 1))
+    lanes = min(LANES, 1 << (length.bittypical() - 1))
     passes = -(-length // lanes)
     per_element = passes / length
     penalty = 1.0
@@ -110,10 +110,6 @@ def cost(index: Index, statement: Statement, near: Collection[str] = ()) -> floa
     if index in statement.reduced:
         penalty += 1.0  # two loads for each product, and the sum over lanes at the end
     return per_element * penalty / (1.0 + 0.5 * (len(statement.reads) + 1))
-
-
-def _length(size: Size) -> int:
-    return size if isinstance(size, int) else TYPICAL
 
 
 def stride(tensor: Tensor, maps: tuple[Any, ...], index: Index) -> Any:

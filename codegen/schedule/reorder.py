@@ -12,10 +12,10 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from codegen.notation import Tensor
+from codegen.affine import TYPICAL
+from codegen.notation import BYTES, Tensor
 from codegen.program import Program
-from codegen.schedule.group import BYTES, Group
-from codegen.schedule.order import TYPICAL
+from codegen.schedule.group import Group
 from codegen.sizes import evaluate
 
 

@@ -21,7 +21,7 @@ from functools import lru_cache
 
 from codegen.affine import Index, split
 from codegen.machine import Machine
-from codegen.notation import Guard, Statement
+from codegen.notation import BYTES, Guard, Statement
 from codegen.schedule.contraction import Contraction, Operand, contraction
 from codegen.schedule.traffic import LINE, Around, best_order, fetched, fetched_once, touched
 
@@ -293,7 +293,7 @@ def least_cycles(nest: Contraction, machine: Machine) -> float:
 
 def crowded(operand: Operand, blocks: Mapping[int, int], dtype: str) -> bool:
     """Whether the rows of a tile lie so far apart in steps of a cache's size that they collide."""
-    size = 4 if dtype == "float32" else 8
+    size = BYTES[dtype]
     steps = {i: abs(operand.strides.get(i, 0)) * size // LINE for i in blocks}
     apart = [i for i, step in steps.items() if step]
     sets = SETS // math.gcd(SETS, *(steps[i] for i in apart))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from codegen.notation import BYTES
 from codegen.schedule.contraction import Axis, Contraction, Operand
 
 FILLED = 0.8  # the part of a cache that one operand after the other can count on
@@ -68,7 +69,7 @@ def _fetched(
 
 def touched(nest: Contraction) -> float:
     """Give the bytes that a nest must read or write, however its operands are stored."""
-    size = 4 if nest.dtype == "float32" else 8
+    size = BYTES[nest.dtype]
     sizes = dict(enumerate(nest.sizes))
     every = (*nest.operands, nest.target)
     return float(sum(size * math.prod(_reach(a, sizes) for a in o.axes) for o in every))
@@ -100,7 +101,7 @@ def _footprints(nest: Contraction, loops: Sequence[Around], tile: Mapping[int, i
     Orders of the same loops ask for the same sets again and again.
     """
     extents = {loop.index: loop.extent for loop in loops}
-    size = 4 if nest.dtype == "float32" else 8
+    size = BYTES[nest.dtype]
     operands = (*nest.operands, nest.target)
 
     @cache
