@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import math
+import operator
 import os
 import threading
 import warnings
@@ -151,7 +153,9 @@ def _prepared(once: Plan, lowered: Lowered, backend: str) -> dict[str, Array]:
         values = interpret(once.program, given, {})
         return {t.name: np.ascontiguousarray(values[t.name]) for t in once.program.outputs}
     room = Room(len(once.program.outputs))
-    results = {t.name: room.empty(t.shape, np.dtype(t.dtype)) for t in once.program.outputs}
+    results = {
+        t.name: room.empty(*_sized(t.shape, np.dtype(t.dtype))) for t in once.program.outputs
+    }
     executable.run(given | results, {})
     return results
 
@@ -268,6 +272,9 @@ def _give_notice() -> None:
     )
 
 
+_SHAPE = operator.attrgetter("shape")
+
+
 class Step:
     """A compiled function. Call it with arrays by name; `stages` shows how it came about."""
 
@@ -303,12 +310,8 @@ class Step:
         self._order = [program.outputs.index(lowered.results[n]) for n in nodes]
         self._choices = choices
         self._bound: dict[tuple[tuple[int, ...], ...], _Binding] = {}
-        self._scratch = aligned_bytes(64)
         self._room = Room(len(program.outputs))
-        slots = {t: k for k, t in enumerate(made.arrays)}
-        self._input_slots = [slots[t] for t in program.inputs]
-        self._output_slots = [slots[t] for t in program.outputs]
-        self._pointers = self._prepare(executable) if executable else None
+        self._native = _Native(executable, self._held) if executable else None
 
     # -- calling ----------------------------------------------------------------------------
 
@@ -324,12 +327,12 @@ class Step:
         except GraphError as error:
             who = f"call of {self.plan.program.name!r}"
             raise error.at(who, user_origin(), shown(inputs, positional)) from None
-        outputs = [self._room.empty(shape, dtype) for shape, dtype in bound.outputs]
+        outputs = [self._room.empty(*output) for output in bound.outputs]
         with self._lock:
-            if self._executable is None:
+            if self._native is None:
                 self._interpret(arrays, outputs, bound)
             else:
-                self._run(arrays, outputs, bound)
+                self._native.run((*arrays, *outputs), bound)
         return self._shaped([outputs[k] for k in self._order])
 
     def _shaped(self, values: list[Array]) -> Any:
@@ -341,7 +344,7 @@ class Step:
 
     def _bind(self, arrays: Sequence[Array]) -> _Binding:
         """Give what follows from the shapes: sizes, output shapes, scratch memory."""
-        key = tuple([a.shape for a in arrays])
+        key = tuple(map(_SHAPE, arrays))
         found = self._bound.get(key)
         if found is None:
             try:
@@ -356,29 +359,6 @@ class Step:
                 self._bound.clear()
             self._bound[key] = found
         return found
-
-    def _prepare(self, executable: Executable) -> Any:
-        """Give the C array of pointers, those of the parameters already in place."""
-        ffi = executable.library.ffi
-        order = self.plan.arrays
-        pointers = ffi.new("void *[]", max(1, len(order)))
-        for k, t in enumerate(order):
-            if t.name in self._held:
-                pointers[k] = ffi.from_buffer(self._held[t.name])
-        return pointers
-
-    def _run(self, arrays: list[Array], outputs: list[Array], bound: _Binding) -> None:
-        assert self._executable is not None
-        from_buffer = self._executable.library.ffi.from_buffer
-        pointers: Any = self._pointers
-        for k, array in zip(self._input_slots, arrays, strict=True):
-            pointers[k] = from_buffer(array)
-        for k, array in zip(self._output_slots, outputs, strict=True):
-            pointers[k] = from_buffer(array)
-        if bound.bytes > self._scratch.size:
-            self._scratch = aligned_bytes(bound.bytes)
-        executable = self._executable
-        executable.entry(pointers, from_buffer(self._scratch), bound.dims, executable.team)
 
     def _interpret(self, arrays: list[Array], outputs: list[Array], bound: _Binding) -> None:
         program = self.plan.rewritten
@@ -411,6 +391,39 @@ class Step:
         return f"<Step {self.plan.program.name}({inputs}) on {self.backend}>"
 
 
+class _Native:
+    """The compiled program as it is called; every call comes through here, so little is done."""
+
+    def __init__(self, executable: Executable, held: Mapping[str, Array]) -> None:
+        program, order = executable.plan.program, executable.plan.arrays
+        ffi = executable.library.ffi
+        self._entry, self._team = executable.entry, executable.team
+        self._from_buffer = ffi.from_buffer
+        # Those of the parameters are in place for good.
+        self._pointers = ffi.new("void *[]", max(1, len(order)))
+        for k, t in enumerate(order):
+            if t.name in held:
+                self._pointers[k] = ffi.from_buffer(held[t.name])
+        slots = {t: k for k, t in enumerate(order)}
+        self._slots = [slots[t] for t in (*program.inputs, *program.outputs)]
+        self._size = 0
+        self._scratch = ffi.from_buffer(aligned_bytes(64))
+
+    def run(self, arrays: Iterable[Array], bound: _Binding) -> None:
+        """Run once on the inputs and outputs, in the order of the program."""
+        pointers, from_buffer = self._pointers, self._from_buffer
+        for k, array in zip(self._slots, arrays):  # noqa: B905 (the check takes its time)
+            pointers[k] = from_buffer(array)
+        if bound.bytes > self._size:
+            self._scratch, self._size = from_buffer(aligned_bytes(bound.bytes)), bound.bytes
+        self._entry(pointers, self._scratch, bound.dims, self._team)
+
+
+def _sized(shape: Sequence[Any], dtype: np.dtype[Any]) -> tuple[Sequence[int], np.dtype[Any], int]:
+    """Give a shape and a type with the bytes that such an array takes."""
+    return shape, dtype, math.prod(shape) * dtype.itemsize
+
+
 class _Binding:
     """What a set of input shapes implies, computed once for each."""
 
@@ -418,7 +431,8 @@ class _Binding:
         program = step.plan.program
         self.sizes = sizes
         self.outputs = [
-            (tuple(evaluate(n, sizes) for n in t.shape), np.dtype(t.dtype)) for t in program.outputs
+            _sized(tuple(evaluate(n, sizes) for n in t.shape), np.dtype(t.dtype))
+            for t in program.outputs
         ]
         self.choices = [(k, evaluate(n, sizes)) for k, n in step._choices]
         ordered = [sizes[d] for d in program.dims]

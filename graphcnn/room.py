@@ -6,7 +6,6 @@ take longer than the step itself, and allocators give much of it back as soon as
 
 from __future__ import annotations
 
-import math
 import sys
 import threading
 from collections.abc import Sequence
@@ -30,19 +29,18 @@ class Room:
         self._lock = threading.Lock()
         self._kept: dict[int, list[npt.NDArray[np.uint8]]] = {}
 
-    def empty(self, shape: Sequence[int], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-        """Give an array that is not filled yet; a large one starts where vectors had better start.
+    def empty(self, shape: Sequence[int], dtype: np.dtype[Any], size: int) -> npt.NDArray[Any]:
+        """Give an array of so many bytes that is not filled yet; it starts where vectors may start.
 
-        >>> room, dtype = Room(), np.dtype("float32")
-        >>> first = room.empty((256, 256), dtype)
+        >>> room, array = Room(), ((256, 256), np.dtype("float32"), 262144)
+        >>> first = room.empty(*array)
         >>> place = first.ctypes.data
-        >>> room.empty((256, 256), dtype).ctypes.data == place
+        >>> room.empty(*array).ctypes.data == place
         False
         >>> del first
-        >>> room.empty((256, 256), dtype).ctypes.data == place
+        >>> room.empty(*array).ctypes.data == place
         True
         """
-        size = math.prod(shape) * dtype.itemsize
         if size < LARGE:
             return np.empty(shape, dtype)
         with self._lock:

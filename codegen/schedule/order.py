@@ -94,7 +94,7 @@ def cost(index: Index, statement: Statement, near: Collection[str] = ()) -> floa
     length = typical(statement.sizes[index])
     if length < 4:
         return 1.0
-    lanes = min(LANES, 1 << (length.bittypical() - 1))
+    lanes = min(LANES, 1 << (length.bit_length() - 1))
     passes = -(-length // lanes)
     per_element = passes / length
     penalty = 1.0
