@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -31,10 +31,9 @@ from codegen.nest import (
 )
 from codegen.notation import BYTES, Access, Statement, Tensor
 from codegen.schedule.order import SHORTEST, stride
-from codegen.schedule.tile import Segment, Tile
+from codegen.schedule.tile import FEWEST, Segment, Tile
 from codegen.schedule.traffic import LINE
 
-FEWEST = 4  # rows that are worth turning
 TURNED = ("float32x16", "float32x8", "float32x4", "float64x8", "float64x4")  # of the runtime
 Finish = Callable[[Expression], list[Node]]
 
@@ -115,11 +114,15 @@ class _Block:
         more: Expression | None = None,
         count: int = 1,
         given: Mapping[Index, Expression] | None = None,
+        of: Sequence[Index] | None = None,
     ) -> Expression:
-        """The accumulator of the row, or of a `given` one: rows in mixed radix, then the vector."""
+        """The accumulator of the row, or of a `given` one: rows in mixed radix, then the vector.
+
+        `of` gives the place among the rows of these indices alone.
+        """
         at: Expression | None = None
-        for i, segment in self.rows.items():
-            step: Expression = (given or self.steps)[i]
+        for i in self.rows if of is None else of:
+            segment, step = self.rows[i], (given or self.steps)[i]
             if isinstance(at, Number):
                 at = Number(at.value * segment.block, "int64")
                 step = Apply("+", (at, step), "int64") if at.value else step
@@ -196,11 +199,10 @@ class _Block:
         out = Apply("*", (self.place(), Number(self.lane.block, "int64")), "int64")
         slot = Name(self.names.fresh("lane"))
         value = Element(edge, (Apply("+", (out, slot), "int64"),), self.kind)
-        inner = self.along_memory()
-        turned = self.turned(edge, inner) if vectors == 1 and inner is not None else []
-        if turned and inner is not None:
+        turned = self.turned(edge) if vectors == 1 else []
+        if turned:
             place = Apply("*", (slot, Number(turned[0].pitch, "int64")), "int64")
-            place = Apply("+", (place, self.steps[inner]), "int64")
+            place = Apply("+", (place, self.place(of=self.run())), "int64")
             value = Element(turned[0].place.array, (place,), self.kind)
         origin = Name(self.names.fresh(f"{letter}_start"))
         at = Let(letter, "int64", Apply("+", (origin, slot), "int64"))
@@ -245,19 +247,20 @@ class _Block:
                 at[k] = Apply("+", (at[k], shift), "int64")
         return Store(Element(place.array, tuple(at), _in_memory(vector)), value, op)
 
-    def turned(self, edge: str, inner: Index) -> list[Transpose]:
-        """Turn what the lanes hold into rows along an index by which results are neighbours."""
+    def turned(self, edge: str) -> list[Transpose]:
+        """Turn what the lanes hold into rows where it is these that are neighbours in memory."""
         assert self.lane is not None
-        width, rows = self.lane.block, self.rows[inner].block
+        run, width = self.run(), self.lane.block
+        rows = math.prod(self.rows[i].block for i in run)
         if f"{self.kind}x{width}" not in TURNED or rows < FEWEST:
             return []
-        after = [*self.rows][[*self.rows].index(inner) + 1 :]
+        after = [*self.rows][[*self.rows].index(run[-1]) + 1 :]
         step = width * math.prod(self.rows[i].block for i in after)
         pitch = -(-rows // width) * width
         name = self.names.fresh("turned")
         found = []
         for first in range(0, rows, width):
-            place = self.place(given={**self.steps, inner: Number(first, "int64")})
+            place = self.place(given={**self.steps, **self.digits(run, first)})
             start = Apply("*", (place, Number(width, "int64")), "int64")
             to = Element(name, (Number(first, "int64"),), self.kind)
             source = Element(edge, (start,), _in_memory(self.vector(width)))
@@ -270,32 +273,53 @@ class _Block:
         """Finish every element, along the lanes or, where those hop through memory, along rows."""
         assert self.lane is not None
         block = Number(self.lane.block, "int64")
-        inner = self.along_memory()
-        along = self.lane if inner is None else self.rows[inner]
+        run = self.run()
+        along = self.rows[run[-1]] if run else self.lane
         lanes = along.block >= SHORTEST
         past: list[Node] = []
-        if self.streamed(done, along) and (inner is None or turned):
+        if self.streamed(done, along) and (turned or not run):
             done, past = self.past(done, value, along)
         step = min(along.block, self.tile.width)
-        if inner is None:
+        if not run:
             nodes: list[Node] = [Loop(slot.name, (ZERO,), (block,), (at, *done), lanes=lanes)]
             nodes += [Loop(slot.name, (ZERO,), (block,), (at, *past), step)] if past else []
         else:
-            rows = [self.each(inner, done, lanes=lanes)]
-            rows += [replace(self.each(inner, past), step=step)] if past else []
+            rows: list[Node] = [self.each(run[-1], done, lanes=lanes)]
+            rows += [replace(self.each(run[-1], past), step=step)] if past else []
+            for i in reversed(run[:-1]):
+                rows = [self.each(i, rows)]
             nodes = [Loop(slot.name, (ZERO,), (block,), (at, *rows), rolled=True)]
             if turned:
                 size = turned[0].pitch * self.lane.block
                 nodes = [Scratch(turned[0].place.array, self.kind, size), *turned, *nodes]
-        for i in reversed([i for i in self.rows if i != inner]):
+        for i in reversed([i for i in self.rows if i not in run]):
             nodes = [replace(self.each(i, nodes), rolled=True)]
         return nodes
 
-    def along_memory(self) -> Index | None:
-        """The row index along which results are neighbours in memory, if the lanes are not."""
+    def run(self) -> tuple[Index, ...]:
+        """The row indices along which results are neighbours in memory, if the lanes are not.
+
+        The last one counts them one by one, the one before it whenever the last has got through.
+        """
+        found: tuple[Index, ...] = ()
+        order, reach = [*self.rows], 1
         if self.step(self.tile.lane) == 1:
-            return None
-        return next((i for i in self.rows if self.step(i) == 1), None)
+            return found
+        for i in reversed(order):
+            beside = not found or order.index(i) == order.index(found[0]) - 1
+            if beside and self.step(i) == reach:
+                found, reach = (i, *found), reach * self.rows[i].block
+                if self.rows[i].block != self.s.sizes[i]:
+                    break
+        return found
+
+    def digits(self, run: tuple[Index, ...], number: int) -> dict[Index, Expression]:
+        """Give a number in the mixed radix of some rows."""
+        found: dict[Index, Expression] = {}
+        for i in reversed(run):
+            number, digit = divmod(number, self.rows[i].block)
+            found[i] = Number(digit, "int64")
+        return found
 
     def step(self, index: Index) -> Any:
         """How far apart in memory the results are along an index."""

@@ -37,6 +37,7 @@ SWEPT = 2.0  # the same where several vectors stand side by side, which are not 
 HOPS = 4.0  # where they do not
 SETS = 64  # places that a line of the first cache may go to, by its address
 FULL = 6  # lines that each of them holds besides others
+FEWEST = 4  # rows that are worth turning
 STREAMS = 4  # rows that run through memory side by side: what fetches ahead follows so many
 CROWDED = 1.5  # times as long that memory takes where there are more
 CLOSE = 14.0  # cycles to add up the lanes of one vector
@@ -375,7 +376,7 @@ def _tiles(
     others = math.prod(sizes[i] for i in nest.parallel if i != lane)
     passes = others * (once / at_once if parallel else 1.0)
     far = fetched_once(nest) > machine.l2
-    swept = {i for i in nest.parallel if nest.target.strides.get(i) == 1}
+    chain = _chain(nest)
     rest = [
         (o.strides, copies if v else 1, w)
         for o, v, w in zip(nest.operands, across, weights, strict=True)
@@ -395,14 +396,38 @@ def _tiles(
         multiply = max(count * at_once, BUSY)
         step = max(multiply, load) + 0.15 * min(multiply, load)
         # Elements that leave a vector one by one had better find their neighbours in a row.
-        near = TURNED if vectors == 1 else SWEPT
-        apart = (near if any(i in swept for i, _ in blocks) else HOPS) * (2.0 if far else 1.0)
+        apart = _apart(chain, dict(blocks), vectors) * (2.0 if far else 1.0)
         close = CLOSE if not parallel else 1.0 if aside else apart * width
         one = depth * step + entries + count * copies * close
         if not parallel and any(crowded(o, dict(blocks), nest.dtype) for o in nest.operands):
             one *= CROWDED
         bound = "loads" if load > multiply else "multiply-adds" if multiply > BUSY else "latency"
         yield passes / count * one * (1 + 0.03 * tails), (lane, lanes, width, blocks, bound)
+
+
+@lru_cache(maxsize=4096)
+def _chain(nest: Contraction) -> tuple[tuple[int, int], ...]:
+    """The parallel indices that count the target's elements as they lie, each with its size."""
+    found: list[tuple[int, int]] = []
+    reach = 1
+    while True:
+        steps = [i for i in nest.parallel if nest.target.strides.get(i) == reach]
+        if not steps or (found and found[-1][1] == 1):
+            return tuple(found)
+        found.append((steps[0], nest.sizes[steps[0]]))
+        reach *= nest.sizes[steps[0]]
+
+
+def _apart(chain: tuple[tuple[int, int], ...], blocks: Mapping[int, int], vectors: int) -> float:
+    """The cycles to store an element of a vector whose neighbours in memory are in other rows."""
+    run = 1
+    for i, size in chain:
+        run *= blocks.get(i, 1)
+        if blocks.get(i) != size:
+            break
+    if run >= FEWEST and vectors == 1:
+        return TURNED
+    return SWEPT if run > 1 else HOPS
 
 
 def _reduction_order(nest: Contraction, lane: int) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -75,6 +76,20 @@ def test_streamed_results_are_the_same_wherever_they_go(
 def test_turned_results_are_the_same(rows: int, columns: int, machine: Machine) -> None:
     options = Options(machine=machine, layouts=False)
     assert_agree([integers(turned(rows, columns))], options, profile="debug+strict")
+
+
+@pytest.mark.parametrize(("taps", "together"), [(2, 4), (3, 9), (4, 4)])
+def test_results_of_several_rows_are_turned_together(taps: int, together: int) -> None:
+    """As gradients to weights are: dw[k,c,u,v], lanes along c, neighbours along u and v."""
+    n, c, u, v = indices("n c u v")
+    x, dy = Tensor("x", (1, 7, 7, 64)), Tensor("dy", (1, 32, 8 - taps, 8 - taps))
+    dw = Tensor("dw", (32, 64, taps, taps))
+    s = statement(dw[k, c, u, v], "+=", dy[n, k, i, j] * x[n, i + u, j + v, c])
+    program = Program((x, dy), (dw,), (s,))
+    options = Options(machine=Machine(), layouts=False, exact=True)
+    text = own_text(make_plan(program, options))
+    assert re.search(rf"transpose_float32x16\(.*, {together}\);", text)
+    assert_agree([integers(program)], options, profile="debug+strict")
 
 
 def test_results_are_turned_where_lanes_hop() -> None:
