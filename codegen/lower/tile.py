@@ -333,7 +333,9 @@ class _Block:
         stores = [node for node in done if isinstance(node, Store)]
         lengths = (along.start, along.block, self.s.target.shape[-1])
         return (
-            done[-1:] == stores
+            len(stores) == 1
+            and done[-1] == stores[0]
+            and stores[0].op == "="  # a sum in memory reads what is there
             and self.bytes() > self.writer.machine.l3 // 2
             and all(BYTES[self.kind] * n % LINE == 0 for n in lengths)
         )

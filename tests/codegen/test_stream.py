@@ -97,6 +97,14 @@ def test_results_are_turned_where_lanes_hop() -> None:
     assert "transpose_float32x16(" in text
 
 
+def test_sums_in_memory_add_to_what_is_there() -> None:
+    """Statements that own parts of a tensor add to what others left there."""
+    x, w, y = Tensor("x", (9, 5)), Tensor("w", (5, 64)), Tensor("y", (9, 96))
+    parts = (statement(y[i, j + 32 * n], "+=", x[i, k] * w[k, j], {j: 64}) for n in (0, 1))
+    case = integers(Program((x, w), (y,), tuple(parts)))
+    assert_agree([case], Options(machine=SMALL, layouts=False))
+
+
 def test_what_the_caches_hold_is_not_streamed() -> None:
     assert not streamed(cut(9, 64), Machine())
 
