@@ -77,7 +77,7 @@ class OpProgram:
 
         Nobody can tell, except that 0 times what is not finite is NaN.
         """
-        kept = {"gather", "settle", "pad reads"}
+        kept = {"gather", "trim", "settle", "pad reads"}
         program, _ = rewrite(self.program, {p.name for p in PASSES} - kept)
         return replace(self, program=program)
 
