@@ -2,6 +2,9 @@
 
 Before: y[n,k,i] += w[k,c,u]·x[n,c,i + u - 1]   where 0 ≤ i + u - 1 < 1        i < 1, u < 3
 After:  y[n,k,i] += w[k,c,u + 1]·x[n,c,i + u]                                  i < 1, u < 1
+
+Nor are these points multiplied by the zeros that padding is copied with later: a weight that is
+infinite or NaN and only ever meets padding leaves no trace, as the notation has it.
 """
 
 from __future__ import annotations
