@@ -92,6 +92,15 @@ def test_results_of_several_rows_are_turned_together(taps: int, together: int) -
     assert_agree([integers(program)], options, profile="debug+strict")
 
 
+def test_a_tensor_may_be_called_as_what_turns_it() -> None:
+    program = turned(48, 64)
+    (y,) = program.outputs
+    named = y.renamed("transpose_float32x16")
+    moved = tuple(s.substitute({y: named}) for s in program.statements)
+    again = replace(program, outputs=(named,), statements=moved)
+    assert_agree([integers(again)], Options(machine=Machine(), layouts=False))
+
+
 def test_results_are_turned_where_lanes_hop() -> None:
     text = own_text(make_plan(turned(48, 64), Options(machine=Machine(), layouts=False)))
     assert "transpose_float32x16(" in text
