@@ -27,7 +27,8 @@ RESERVED = frozenset(
     sin_or_cos log2_slope is_integer exponent_and_rest mantissa_and_exponent angle
     muladdf muladd STREAM PAST WHOLE END_OF_STREAM TRANSPOSE UNROLL LOW4 LOW8 LOW16 HIGH4 HIGH8
     HIGH16 transpose_float32x16 transpose_float32x8 transpose_float32x4 transpose_float64x8
-    transpose_float64x4 SMALLEST LARGEST SIGN ONE ROOT_HALF ROUND ROUND64 LOG2_HIGH LOG2_LOW HALF_PI
+    transpose_float64x4 float32x2 float32x4 float32x8 float32x16 float64x2 float64x4 float64x8
+    SMALLEST LARGEST SIGN ONE ROOT_HALF ROUND ROUND64 LOG2_HIGH LOG2_LOW HALF_PI
     WINDOW ALIGNED LANES FETCH team team_body team_of share call given first last task
     NFDBITS WCONTINUED WEXITED WNOHANG WNOWAIT WSTOPPED WUNTRACED DOMAIN SING OVERFLOW UNDERFLOW
     PLOSS TLOSS HUGE MAXFLOAT math_errhandling signgam

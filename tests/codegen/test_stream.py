@@ -92,10 +92,11 @@ def test_results_of_several_rows_are_turned_together(taps: int, together: int) -
     assert_agree([integers(program)], options, profile="debug+strict")
 
 
-def test_a_tensor_may_be_called_as_what_turns_it() -> None:
+@pytest.mark.parametrize("name", ["transpose_float32x16", "float32x16", "LOW16", "rows"])
+def test_a_tensor_may_be_called_as_what_the_runtime_has(name: str) -> None:
     program = turned(48, 64)
     (y,) = program.outputs
-    named = y.renamed("transpose_float32x16")
+    named = y.renamed(name)
     moved = tuple(s.substitute({y: named}) for s in program.statements)
     again = replace(program, outputs=(named,), statements=moved)
     assert_agree([integers(again)], Options(machine=Machine(), layouts=False))
