@@ -60,8 +60,9 @@ Expression = Number | Name | Element | Apply
 class Loop:
     """`for index in [start, stop) step: body`; the bounds are the tightest of several.
 
-    A `rolled` loop is not to be unrolled: its body fills the registers. Iterations of a `lanes`
-    loop are the elements of vectors, those of a `shared` one may run at the same time.
+    A `rolled` loop is not to be unrolled: its body fills the registers. An `unrolled` one has to
+    be: its places in arrays are registers. Iterations of a `lanes` loop are the elements of
+    vectors, those of a `shared` one may run at the same time.
     """
 
     index: str
@@ -72,6 +73,7 @@ class Loop:
     rolled: bool = False
     lanes: bool = False
     shared: bool = False
+    unrolled: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,14 @@ class Fetch:
     place: Element
 
 
-Node = Loop | When | Let | Scratch | Store | Transpose | Fetch
+@dataclass(frozen=True)
+class Hold:
+    """Keep a vector in a register: it is not to be read from memory again for each of its uses."""
+
+    place: Element
+
+
+Node = Loop | When | Let | Scratch | Store | Transpose | Fetch | Hold
 
 
 @dataclass(frozen=True)
@@ -211,7 +220,7 @@ def names_in(function_body: tuple[Node, ...], arrays: tuple[Array, ...]) -> set[
             case Store(place, value) | Transpose(place, _, value):
                 of(place)
                 of(value)
-            case Fetch(place):
+            case Fetch(place) | Hold(place):
                 of(place)
 
     for node in function_body:
@@ -290,6 +299,8 @@ def show(node: Node) -> Iterator[str]:
             yield f"transpose {spell(place)} by {pitch} = {rows} of {spell(value)} by {step}"
         case Fetch(place):
             yield f"fetch {spell(place)}"
+        case Hold(place):
+            yield f"hold {spell(place)}"
 
 
 def spell(e: Expression) -> str:

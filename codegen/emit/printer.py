@@ -15,6 +15,7 @@ from codegen.nest import (
     Expression,
     Fetch,
     Function,
+    Hold,
     Let,
     Loop,
     Name,
@@ -137,6 +138,8 @@ class Printer:
                 move = f"++{index}" if step == 1 else f"{index} += {step}"
                 if node.lanes:
                     yield f"{pad}LANES"
+                elif node.unrolled:
+                    yield f"{pad}UNROLL"
                 elif node.rolled or self._must_stay(node):
                     yield f"{pad}#pragma GCC unroll 1"
                 yield f"{pad}for (int64_t {index} = {low}; {index} < {high}; {move}) {{"
@@ -169,6 +172,8 @@ class Printer:
                 yield f"{pad}transpose_{kind}(&{to}, {pitch}, &{first}, {step}, {rows});"
             case Fetch(place):
                 yield f"{pad}FETCH(&{self.expression(place)});"
+            case Hold(place):
+                yield f"{pad}HOLD({self.expression(place)});"
 
     def _must_stay(self, loop: Loop) -> bool:
         """Whether a loop that holds no other reads arrays on a condition.

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 
 import sympy
 
-from codegen.affine import Index
+from codegen.affine import Index, split
 from codegen.freeze import size_of, whole
 from codegen.lower.loops import ZERO
+from codegen.lower.vectors import in_vectors
 from codegen.machine import Machine
 from codegen.names import Names
 from codegen.nest import (
@@ -20,11 +21,13 @@ from codegen.nest import (
     Element,
     Expression,
     Fetch,
+    Hold,
     Let,
     Loop,
     Name,
     Node,
     Number,
+    Scalar,
     Scratch,
     Store,
     Transpose,
@@ -84,6 +87,11 @@ class _Block:
         self.writer, self.s, self.tile, self.rows, self.lane = writer, s, tile, rows, lane
         self.names = writer.names
         self.kind = s.target.dtype
+        self.width = min(lane.block, tile.width) if lane else tile.width
+        self.vectors = lane.block // self.width if lane else 1
+        self.m = Name(self.names.fresh("m"))
+        some = Apply("*", (self.m, Number(self.width, "int64")), "int64")
+        self.shift = some if self.vectors > 1 else None
         self.starts = {i: Name(self.names.fresh(f"{self.letter(i)}_start")) for i in rows}
         self.steps = {i: Name(self.names.fresh(f"{self.letter(i)}_row")) for i in rows}
 
@@ -98,9 +106,22 @@ class _Block:
 
     def each_row(self, body: list[Node]) -> list[Node]:
         """Run a body for every row of the block, the row indices set."""
-        for i in reversed(self.rows):
+        return self.each_of([*self.rows], body)
+
+    def each_of(self, rows: Sequence[Index], body: list[Node]) -> list[Node]:
+        """Run a body for every value of some row indices in the block."""
+        for i in reversed(rows):
             body = [self.each(i, body)]
         return body
+
+    def beside(self, body: list[Node]) -> list[Node]:
+        """Run a body for every vector that stands beside others in a row."""
+        stop = Number(self.vectors, "int64")
+        return [Loop(self.m.name, (ZERO,), (stop,), tuple(body))] if self.vectors > 1 else body
+
+    def each_cell(self, body: list[Node]) -> list[Node]:
+        """Run a body for every accumulator."""
+        return self.each_row(self.beside(body))
 
     def each(self, row: Index, body: list[Node], *, lanes: bool = False) -> Loop:
         """Run a body for every value of one row index in the block."""
@@ -139,21 +160,30 @@ class _Block:
     def count(self) -> int:
         return math.prod(segment.block for segment in self.rows.values())
 
-    def product(self, vector: str, shift: Expression | None) -> Expression:
-        """The product of the operands: vectors where the lane moves them, else numbers."""
+    def read(self, part: Access, vector: Scalar, shift: Expression | None) -> Element:
+        """An operand: a vector where the lane moves it, else a number."""
+        at = [whole(m, self.letter) for m in part.maps]
+        moving = [k for k, m in enumerate(part.maps) if self.tile.lane in m.free_symbols]
+        if shift is not None:
+            for k in moving:
+                at[k] = Apply("+", (at[k], shift), "int64")
+        kind = _in_memory(vector) if moving else self.kind
+        return Element(self.writer.array(part.tensor), tuple(at), kind)
+
+    def product(
+        self,
+        vector: Scalar,
+        shift: Expression | None,
+        held: Mapping[Access, Element] | None = None,
+    ) -> Expression:
+        """The product of the operands, some of which may be held in registers."""
         total: Expression | None = None
         scale = sympy.S.One
         for part in sympy.Mul.make_args(self.s.body):
             if not isinstance(part, Access):
                 scale *= part
                 continue
-            at = [whole(m, self.letter) for m in part.maps]
-            moving = [k for k, m in enumerate(part.maps) if self.tile.lane in m.free_symbols]
-            if shift is not None:
-                for k in moving:
-                    at[k] = Apply("+", (at[k], shift), "int64")
-            kind = _in_memory(vector) if moving else self.kind
-            read = Element(self.writer.array(part.tensor), tuple(at), kind)
+            read = (held or {}).get(part) or self.read(part, vector, shift)
             total = read if total is None else Apply("*", (total, read), vector)
         assert total is not None
         if scale != 1:
@@ -180,22 +210,11 @@ class _Block:
     def across(self, finish: Finish) -> list[Node]:
         assert self.lane is not None
         letter = self.letter(self.tile.lane)
-        width = min(self.lane.block, self.tile.width)
-        vectors = self.lane.block // width
-        vector = self.vector(width)
+        vectors, shift, each = self.vectors, self.shift, self.each_cell
+        vector = self.vector(self.width)
         acc, edge = self.names.fresh("acc"), self.names.fresh("tile")
-        m = Name(self.names.fresh("m"))
-        some = Number(vectors, "int64")
-        shift = Apply("*", (m, Number(width, "int64")), "int64") if vectors > 1 else None
-        cell = Element(acc, (self.place(m if vectors > 1 else None, vectors),), vector)
-
-        def each(body: list[Node]) -> list[Node]:
-            return self.each_row(
-                [Loop(m.name, (ZERO,), (some,), tuple(body))] if vectors > 1 else body
-            )
-
+        cell = Element(acc, (self.place(self.m if vectors > 1 else None, vectors),), vector)
         clear = each([Store(cell, Number(0, vector))])
-        add = each([Store(cell, self.product(vector, shift), "+=")])
         out = Apply("*", (self.place(), Number(self.lane.block, "int64")), "int64")
         slot = Name(self.names.fresh("lane"))
         value = Element(edge, (Apply("+", (out, slot), "int64"),), self.kind)
@@ -207,45 +226,74 @@ class _Block:
         origin = Name(self.names.fresh(f"{letter}_start"))
         at = Let(letter, "int64", Apply("+", (origin, slot), "int64"))
         done = finish(value)
-        whole = self.whole(done, value, vector, shift)
+        whole = in_vectors(done, value, cell, letter, shift)
         if whole is None:
             offset: Expression = Apply("+", (out, shift), "int64") if shift else out
             spill = each([Store(Element(edge, (offset,), _in_memory(vector)), cell)])
             room = Scratch(edge, self.kind, self.count() * self.lane.block)
             store = [room, *spill, *self.stored(slot, at, done, value, turned)]
         else:
-            streamed = self.streamed(done, self.lane)
-            store = each([replace(whole, value=cell, streamed=streamed)])
+            if self.streamed(done, self.lane):
+                whole = [replace(n, streamed=True) if isinstance(n, Store) else n for n in whole]
+            store = each(whole)
         body: list[Node] = [
             Let(letter, "int64", origin),
             *self.fetched(slot, at, done),
             Scratch(acc, vector, self.count() * vectors),
             *clear,
-            *self.writer.loops(self.tile.reduced, self.s, add, rolled=True),
+            *self.summed(cell),
         ]
         low, high = Number(self.lane.start, "int64"), Number(self.lane.stop, "int64")
         return [Loop(origin.name, (low,), (high,), (*body, *store), self.lane.block, shared=True)]
 
-    def whole(
-        self, done: list[Node], value: Element, vector: str, shift: Expression | None
-    ) -> Store | None:
-        """The store of a whole vector, where results go side by side into memory as they are."""
-        match done:
-            case [Store(Element() as place, result, op)] if result == value:
-                pass
-            case [Let(name, _, result), Store(Element() as place, Name(stored), op)] if (
-                result == value and stored == name
-            ):
-                pass
-            case _:
-                return None
-        if self.step(self.tile.lane) != 1:
-            return None
-        at = list(place.at)
-        for k, m in enumerate(self.s.maps):
-            if shift is not None and self.tile.lane in m.free_symbols:
-                at[k] = Apply("+", (at[k], shift), "int64")
-        return Store(Element(place.array, tuple(at), _in_memory(vector)), value, op)
+    def summed(self, cell: Element) -> list[Node]:
+        """The loops of the reduction, around the product that is added to the cell of each row."""
+        reduced, window = self.tile.reduced, self.tile.window
+        bounded = {i for g in self.s.guards for i in split(g.expr)[1]}
+        if window is None or window[1] in bounded:
+            add = self.each_cell([Store(cell, self.product(cell.dtype, self.shift), "+=")])
+            return self.writer.loops(reduced, self.s, add, rolled=True)
+        return self.writer.loops(reduced[:-1], self.s, self.slid(*window, cell), rolled=True)
+
+    def slid(self, row: Index, tap: Index, operand: int, cell: Element) -> list[Node]:
+        """Add the products of all taps to every row, each vector under the window read once.
+
+        What the first row sees, but for the last step, is there before; each row goes a step on.
+        """
+        part = [p for p in sympy.Mul.make_args(self.s.body) if isinstance(p, Access)][operand]
+        axis, terms = next((k, t) for k, m in enumerate(part.maps) if row in (t := split(m)[1]))
+        step, gap, taps = int(terms[row]), int(terms[tap]), int(self.s.sizes[tap])
+        reach = gap * (taps - 1) + 1
+        seen = self.names.fresh(f"{self.letter(row)}_seen")
+        ahead = Name(self.names.fresh("ahead"))
+        first = part.tensor[tuple(e.subs(tap, 0) for e in part.maps)]
+
+        def place(*terms: Expression) -> Element:
+            at = _sum(terms)
+            at = _sum((_times(at, self.vectors), self.m)) if self.vectors > 1 else at
+            return Element(seen, (at,), cell.dtype)
+
+        def look(start: int, stop: int, *before: Expression) -> Node:
+            there = self.read(first, cell.dtype, self.shift)
+            at = (*there.at[:axis], _sum((there.at[axis], ahead)), *there.at[axis + 1 :])
+            here = place(*before, ahead)
+            body = self.beside([Store(here, replace(there, at=at)), Hold(here)])
+            low, high = Number(start, "int64"), Number(stop, "int64")
+            return Loop(ahead.name, (low,), (high,), tuple(body))
+
+        along = _times(self.steps[row], step)
+        known = {part: place(along, _times(Name(self.letter(tap)), gap))}
+        add = self.beside([Store(cell, self.product(cell.dtype, self.shift, known), "+=")])
+        add = [Loop(self.letter(tap), (ZERO,), (Number(taps, "int64"),), tuple(add))]
+        moving = {i for m in part.maps for i in m.free_symbols}
+        add = self.each_of([i for i in self.rows if i not in moving], add)
+        nodes: list[Node] = [
+            Scratch(seen, cell.dtype, (step * (self.rows[row].block - 1) + reach) * self.vectors),
+            Let(self.letter(row), "int64", self.starts[row]),
+            look(0, reach - step),
+            self.each(row, [look(reach - step, reach, along), *add]),
+        ]
+        return unrolled(self.each_of([i for i in self.rows if i in moving - {row}], nodes))
 
     def turned(self, edge: str) -> list[Transpose]:
         """Turn what the lanes hold into rows where it is these that are neighbours in memory."""
@@ -401,6 +449,25 @@ class _Block:
         return nodes
 
 
-def _in_memory(vector: str) -> str:
+def unrolled(nodes: Sequence[Node]) -> list[Node]:
+    """Give nodes whose loops have to be unrolled."""
+    return [
+        replace(n, body=tuple(unrolled(n.body)), unrolled=True) if isinstance(n, Loop) else n
+        for n in nodes
+    ]
+
+
+def _times(e: Expression, factor: int) -> Expression:
+    return e if factor == 1 else Apply("*", (e, Number(factor, "int64")), "int64")
+
+
+def _sum(terms: Sequence[Expression]) -> Expression:
+    total = terms[0]
+    for term in terms[1:]:
+        total = Apply("+", (total, term), "int64")
+    return total
+
+
+def _in_memory(vector: Scalar) -> str:
     """The type of a vector that starts at an element of an array of numbers."""
     return f"{vector}@" if "x" in vector else vector

@@ -57,6 +57,27 @@ VECTOR(double, float64x2, 16);
 VECTOR(double, float64x4, 32);
 VECTOR(double, float64x8, 64);
 
+/* Keeps a vector in a register for all its uses: gcc thinks that a multiplication may as well read
+ * it from memory again, which takes twice as long where it lies across two cache lines. A vector
+ * that is wider than the registers is left alone. */
+#if defined(__AVX512F__)
+#define REGISTER 64
+#elif defined(__AVX__)
+#define REGISTER 32
+#else
+#define REGISTER 16
+#endif
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
+#define HOLD(vector) \
+    do { \
+        if (sizeof(vector) <= REGISTER) { \
+            __asm__("" : "+v"(vector)); \
+        } \
+    } while (0)
+#else
+#define HOLD(vector) (void)0
+#endif
+
 /* STREAM stores a vector past the caches: the old contents of its line need not be read, and
  * nothing else has to make room for it. Only then is it there for other threads when the stream has
  * ended. Vectors that do not start at a multiple of their size are stored as usual. */

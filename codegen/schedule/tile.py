@@ -6,7 +6,8 @@ the operands that the lane index moves through as vectors and the others as sing
     acc[k][m] += w[k_start + k, c, u, v] · x[n, c, i + u, j + v + 16·m .. + 16]
 
 so that K + M loads feed K·M multiplications. The tile that takes the fewest cycles wins, by a
-model of one core: so many multiply-adds, so many loads a cycle.
+model of one core: so many multiply-adds, so many loads a cycle. Where these are what takes the
+time, rows may look at what others have loaded, through a window that slides over them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from codegen.machine import Machine
 from codegen.notation import BYTES, Guard, Statement
 from codegen.schedule.contraction import Contraction, Operand, contraction
 from codegen.schedule.traffic import LINE, Around, best_order, fetched, fetched_once, touched
+from codegen.schedule.window import Window, slid, windows
 
 BUSY = 4.0  # cycles until a result can be added to: a step takes no less
 ROWS = 16  # the longest block of rows: compilers unroll such loops completely
@@ -55,7 +57,7 @@ class Segment:
 Segments = tuple[Segment, ...]
 Rows = tuple[tuple[int, Segments], ...]
 Blocks = tuple[tuple[int, int], ...]
-Shape = tuple[int, Segments, int, Blocks, str]
+Shape = tuple[int, Segments, int, Blocks, str, Window | None]
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ class Tile:
     what the model says the whole nest takes, `bytes` what it fetches from beyond the second cache;
     `bound` says what takes the time, `peak` how much of what the core could multiply is used, and
     `rival` is the next best tile. `key` names the sum of products, and `rank` is the tile's place
-    among those for it: the first is taken unless measuring said otherwise.
+    among those for it: the first is taken unless measuring said otherwise. A `window` is a row
+    index, the last of the reduced ones and the place of the operand that both move along one axis.
     """
 
     lane: Index
@@ -85,6 +88,7 @@ class Tile:
     key: str = ""
     rank: int = 0
     rival: Tile | None = None
+    window: tuple[Index, Index, int] | None = None
 
     @property
     def outer(self) -> tuple[Index, ...]:
@@ -97,7 +101,8 @@ class Tile:
         """The rows and lanes, in short."""
         widths = "+".join(f"{(s.stop - s.start) // s.block}·{s.block}" for s in self.lanes)
         rows = ", ".join(f"{i} by {segments[0].block}" for i, segments in self.rows) or "-"
-        return f"rows {rows}, lanes {self.lane} ({widths}, {self.vectors} vectors at once)"
+        slid = "window {1} over {0}, ".format(*self.window) if self.window else ""
+        return f"rows {rows}, {slid}lanes {self.lane} ({widths}, {self.vectors} vectors at once)"
 
     def __str__(self) -> str:
         order, reduced = (" ".join(map(str, i)) or "-" for i in (self.order, self.reduced))
@@ -156,9 +161,11 @@ class Candidate:
     peak: float = 0.0
     rank: int = 0
     rival: Candidate | None = None
+    window: Window | None = None
 
     def spelled(self, letters: tuple[Index, ...]) -> Tile:
         """Give the tile in the letters of a statement."""
+        window = self.window
         return Tile(
             letters[self.lane],
             self.lanes,
@@ -175,6 +182,7 @@ class Candidate:
             signature(self.nest),
             self.rank,
             self.rival.spelled(letters) if self.rival else None,
+            (letters[window.row], letters[window.tap], window.operand) if window else None,
         )
 
 
@@ -266,7 +274,7 @@ def _shapes(
 
 def _candidate(nest: Contraction, cycles: float, shape: Shape) -> Candidate:
     """Give the whole of what a shape stands for."""
-    lane, lanes, width, blocks, bound = shape
+    lane, lanes, width, blocks, bound, window = shape
     across = [o.strides.get(lane) == 1 for o in nest.operands]
     rows = tuple((i, _segments(nest.sizes[i], block)) for i, block in blocks)
     return Candidate(
@@ -277,9 +285,10 @@ def _candidate(nest: Contraction, cycles: float, shape: Shape) -> Candidate:
         max(1, lanes[0].block // width),
         _broadcast_first(rows, nest.operands, across),
         tuple(i for i in nest.parallel if i != lane),
-        _reduction_order(nest, lane),
+        _reduction_order(nest, lane, window),
         cycles,
         bound,
+        window=window,
     )
 
 
@@ -364,7 +373,6 @@ def _tiles(
     at_once = vectors * max(width, narrowest) / widest if parallel else once
     order = _reduction_order(nest, lane)
     depth = math.prod(sizes[i] for i in order)
-    entries = (depth / sizes[order[-1]] if order else 1.0) * ENTRY
     across = [o.strides.get(lane) == 1 for o in nest.operands]
     # Half of the loads of 32 bytes that start anywhere touch two lines, and all of those of 64.
     split_lines = 1 + width / widest * machine.vector / 64
@@ -394,15 +402,29 @@ def _tiles(
         if count * copies + held - most + 1 > machine.registers:
             continue
         multiply = max(count * at_once, BUSY)
-        step = max(multiply, load) + 0.15 * min(multiply, load)
         # Elements that leave a vector one by one had better find their neighbours in a row.
         apart = _apart(chain, dict(blocks), vectors) * (2.0 if far else 1.0)
         close = CLOSE if not parallel else 1.0 if aside else apart * width
-        one = depth * step + entries + count * copies * close
-        if not parallel and any(crowded(o, dict(blocks), nest.dtype) for o in nest.operands):
-            one *= CROWDED
-        bound = "loads" if load > multiply else "multiply-adds" if multiply > BUSY else "latency"
-        yield passes / count * one * (1 + 0.03 * tails), (lane, lanes, width, blocks, bound)
+        ways: list[tuple[float, Window | None]] = [(load, None)]
+        if parallel and load > multiply:
+            room = machine.registers // copies - count
+            ways += slid(nest, lane, dict(blocks), weights, load, room, copies)
+        for loads, window in ways:
+            step = max(multiply, loads) + 0.15 * min(multiply, loads)
+            one = depth * step + _entries(nest, lane, window) + count * copies * close
+            if not parallel and any(crowded(o, dict(blocks), nest.dtype) for o in nest.operands):
+                one *= CROWDED
+            bound = "multiply-adds" if multiply > BUSY else "latency"
+            bound = "loads" if loads > multiply else bound
+            shape = (lane, lanes, width, blocks, bound, window)
+            yield passes / count * one * (1 + 0.03 * tails), shape
+
+
+@lru_cache(maxsize=4096)
+def _entries(nest: Contraction, lane: int, window: Window | None) -> float:
+    """The cycles to enter the innermost loops of one tile, which the taps of a window are not."""
+    order = [i for i in _reduction_order(nest, lane) if window is None or i != window.tap]
+    return math.prod(nest.sizes[i] for i in order[:-1]) * ENTRY
 
 
 @lru_cache(maxsize=4096)
@@ -430,10 +452,15 @@ def _apart(chain: tuple[tuple[int, int], ...], blocks: Mapping[int, int], vector
     return SWEPT if run > 1 else HOPS
 
 
-def _reduction_order(nest: Contraction, lane: int) -> tuple[int, ...]:
-    """The reduced indices but the lane, those with the longest steps through memory first."""
+def _reduction_order(nest: Contraction, lane: int, window: Window | None = None) -> tuple[int, ...]:
+    """The reduced indices but the lane, those with the longest steps through memory first.
+
+    The taps of a window come last.
+    """
 
     def reach(index: int) -> int:
+        if window and index == window.tap:
+            return -1
         return max((abs(o.strides.get(index, 0)) for o in nest.operands), default=0)
 
     return tuple(sorted((i for i in nest.reduced if i != lane), key=reach, reverse=True))
@@ -462,18 +489,19 @@ def _rows(nest: Contraction, lane: int, most: int) -> tuple[tuple[Blocks, int, i
         for i in nest.parallel
         if i != lane and i in nest.fixed and nest.sizes[i] > 1
     )
-    return _rows_of(free, lane in nest.parallel, most)
+    return _rows_of(free, lane in nest.parallel, most, bool(windows(nest, lane)))
 
 
 @lru_cache(maxsize=4096)
 def _rows_of(
-    free: tuple[tuple[int, int], ...], many: bool, most: int
+    free: tuple[tuple[int, int], ...], many: bool, most: int, slides: bool
 ) -> tuple[tuple[Blocks, int, int], ...]:
     """The rows of all nests with these indices and sizes, which many nests share."""
     several = [c for k in range(min(3, len(free)) + 1) for c in itertools.combinations(free, k)]
     choices = [tuple(_blocks(n) for _, n in chosen) for chosen in several]
     largest = max(max(_reached(blocks, most)) for blocks in choices)
-    least = -(-largest // 2)  # far smaller ones never win, but where rows are streams of memory
+    # Far smaller ones never win, but where rows are streams of memory or share what they load.
+    least = -(-largest // (3 if slides else 2))
     least = least if many else min(least, STREAMS)
     found = []
     for chosen, sizes in zip(several, choices, strict=True):

@@ -78,7 +78,7 @@ def test_turned_results_are_the_same(rows: int, columns: int, machine: Machine) 
     assert_agree([integers(turned(rows, columns))], options, profile="debug+strict")
 
 
-@pytest.mark.parametrize(("taps", "together"), [(2, 4), (3, 9), (4, 4)])
+@pytest.mark.parametrize(("taps", "together"), [(2, 4), (3, 9), (4, 16)])
 def test_results_of_several_rows_are_turned_together(taps: int, together: int) -> None:
     """As gradients to weights are: dw[k,c,u,v], lanes along c, neighbours along u and v."""
     n, c, u, v = indices("n c u v")
