@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import sympy
 
-from codegen.affine import Index
+from codegen.affine import Index, split
 from codegen.freeze import size_of
 from codegen.lower.loops import ZERO, Shown
 from codegen.lower.reduction import Reductions, unguarded
@@ -45,14 +45,19 @@ class KernelWriter(Reductions):
         Statements that only copy go hand in hand along the axes that they share, so that what
         one has written is still at hand for the next.
         """
-        head = stage.statements[0]
+        head, *rest = stage.statements
         identity = None if _fills(head) else head.op.identity(stage.tensor.dtype)
         common = () if any(s.reduced for s in stage.statements) else _common(stage)
         box = tuple((head.maps[axis], stage.tensor.shape[axis]) for axis in common)
+        if common and identity is None and rest and head.body.is_number:
+            identity = float(head.body)
+        else:
+            rest = [head, *rest]
         nodes: list[Node] = []
         if identity is not None:
-            nodes += self.fill(stage.tensor, identity, tuple(i for i, _ in box))
-        for s in stage.statements:
+            hole = _written(rest, len(common)) if common else None
+            nodes += self.fill(stage.tensor, identity, tuple(i for i, _ in box), hole)
+        for s in rest:
             if not common:
                 nodes += self.statement(s)
                 continue
@@ -66,19 +71,38 @@ class KernelWriter(Reductions):
             nodes = [Loop(self.names.letter(i), (ZERO,), (stop,), tuple(nodes), shared=True)]
         return nodes
 
-    def fill(self, tensor: Tensor, value: float, outside: tuple[Index, ...] = ()) -> list[Node]:
-        """Give every element one value; the first axes may have loops already."""
+    def fill(
+        self,
+        tensor: Tensor,
+        value: float,
+        outside: tuple[Index, ...] = (),
+        hole: Sequence[tuple[int, int]] | None = None,
+    ) -> list[Node]:
+        """Give every element one value; the first axes may have loops already.
+
+        Elements in a hole, which is a stretch of each other axis, are left to somebody else.
+        """
         letters = [*outside, *(Index(f"z{axis}") for axis in range(len(outside), tensor.rank))]
         place = Element(
             self.array(tensor),
             tuple(Name(self.names.letter(i)) for i in letters),
             tensor.dtype,
         )
-        nodes: list[Node] = [Store(place, Number(value, tensor.dtype))]
-        rest = list(zip(letters, tensor.shape, strict=True))[len(outside) :]
-        for i, n in reversed(rest):
-            nodes = [replace(self.bounded_loop(i, n, [], nodes, (ZERO,), None), shared=True)]
-        return nodes
+        whole: list[Node] = [Store(place, Number(value, tensor.dtype))]
+        around: list[Node] = []
+        for axis in range(tensor.rank - 1, len(outside) - 1, -1):
+            i, n = letters[axis], tensor.shape[axis]
+            if hole:
+                start, stop = hole[axis - len(outside)]
+                parts = (0, start, whole), (start, stop, around), (stop, int(n), whole)
+                around = [self.stretch(i, a, b, body) for a, b, body in parts if a < b and body]
+            whole = [replace(self.bounded_loop(i, n, [], whole, (ZERO,), None), shared=True)]
+        return around if hole else whole
+
+    def stretch(self, index: Index, start: int, stop: int, body: list[Node]) -> Loop:
+        """Give the loop over a stretch of an index."""
+        low, high = Number(start, "int64"), Number(stop, "int64")
+        return self.bounded_loop(index, stop - start, [], body, (low,), (high,))
 
     def statement(self, s: Statement) -> list[Node]:
         """Give the nest of a statement that works on its target in memory."""
@@ -172,6 +196,21 @@ def _common(stage: Stage) -> tuple[int, ...]:
                 return tuple(found)
         found.append(axis)
     return tuple(found)
+
+
+def _written(statements: Sequence[Statement], first: int) -> tuple[tuple[int, int], ...] | None:
+    """The stretch of each axis from some on that is written; None where it is no such box."""
+    s = statements[0]
+    if len(statements) > 1 or s.op is not Reduce.SET or s.guards or s.bindings:
+        return None
+    found = []
+    for m, n in zip(s.maps[first:], s.target.shape[first:], strict=True):
+        start, moved = split(m)
+        size = s.sizes[next(iter(moved))] if list(moved.values()) == [1] else None
+        if not (isinstance(size, int) and isinstance(n, int) and start.is_Integer):
+            return None
+        found.append((int(start), int(start) + size))
+    return tuple(found) if injective(s) else None
 
 
 def _fills(s: Statement) -> bool:
