@@ -17,7 +17,7 @@ from codegen.nest import Apply, Element, Expression, Let, Loop, Name, Node, Numb
 from codegen.notation import Reduce, Statement, Tensor
 from codegen.rewrite.maps import injective
 from codegen.schedule.fuse import Kernel, Stage
-from codegen.schedule.order import Schedule, choose_schedule, pointwise_order
+from codegen.schedule.order import LANES, Schedule, choose_schedule, pointwise_order
 
 
 class KernelWriter(Reductions):
@@ -210,6 +210,10 @@ def _written(statements: Sequence[Statement], first: int) -> tuple[tuple[int, in
         if not (isinstance(size, int) and isinstance(n, int) and start.is_Integer):
             return None
         found.append((int(start), int(start) + size))
+    start, stop = found[-1] if found else (0, 0)
+    frame = found and (start, stop) != (0, s.target.shape[-1])
+    if frame and stop - start < LANES:
+        return None  # numbers one by one take no less than whole rows of vectors
     return tuple(found) if injective(s) else None
 
 

@@ -408,7 +408,7 @@ def _tiles(
         ways: list[tuple[float, Window | None]] = [(load, None)]
         if parallel and load > multiply:
             room = machine.registers // copies - count
-            ways += slid(nest, lane, dict(blocks), weights, load, room, copies)
+            ways += slid(nest, lane, dict(blocks), weights, load, room, copies, len(lanes))
         for loads, window in ways:
             step = max(multiply, loads) + 0.15 * min(multiply, loads)
             one = depth * step + _entries(nest, lane, window) + count * copies * close
