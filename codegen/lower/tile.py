@@ -13,6 +13,7 @@ import sympy
 from codegen.affine import Index
 from codegen.freeze import size_of, whole
 from codegen.lower.loops import ZERO
+from codegen.lower.share import joined
 from codegen.machine import Machine
 from codegen.names import Names
 from codegen.nest import (
@@ -61,13 +62,13 @@ def tiled(
     `order` holds the indices that have no loop around the nests yet, rows among them.
     """
     nodes: list[Node] = []
-    indices = [i for i, _ in tile.rows]
+    starts = {i: Name(writer.names.fresh(f"{writer.names.letter(i)}_start")) for i, _ in tile.rows}
     lanes: tuple[Segment | None, ...] = tile.lanes if tile.lane in s.parallel else (None,)
     for lane in lanes:
         for blocks in itertools.product(*(segments for _, segments in tile.rows)):
-            rows = dict(zip(indices, blocks, strict=True))
-            nodes += _Block(writer, s, tile, rows, lane).nest(order, finish)
-    return nodes
+            rows = dict(zip(starts, blocks, strict=True))
+            nodes += _Block(writer, s, tile, rows, lane, starts).nest(order, finish)
+    return joined(nodes)
 
 
 class _Block:
@@ -80,11 +81,12 @@ class _Block:
         tile: Tile,
         rows: dict[Index, Segment],
         lane: Segment | None,
+        starts: Mapping[Index, Name],
     ) -> None:
         self.writer, self.s, self.tile, self.rows, self.lane = writer, s, tile, rows, lane
         self.names = writer.names
         self.kind = s.target.dtype
-        self.starts = {i: Name(self.names.fresh(f"{self.letter(i)}_start")) for i in rows}
+        self.starts = starts
         self.steps = {i: Name(self.names.fresh(f"{self.letter(i)}_row")) for i in rows}
 
     def letter(self, symbol: Any) -> str:

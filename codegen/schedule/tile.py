@@ -391,7 +391,10 @@ def _tiles(
             load += uses * weight
             held += uses * copied
             most = max(most, uses * copied)
-        if count * copies + held - most + 1 > machine.registers:
+        # One more is for a number at work; where multiply-adds cannot take it from memory, gcc
+        # without any to spare reads every vector again rather than keep a few.
+        several = held - most > 1 and not machine.spreads
+        if count * copies + held - most + (2 if several else 1) > machine.registers:
             continue
         multiply = max(count * at_once, BUSY)
         step = max(multiply, load) + 0.15 * min(multiply, load)
