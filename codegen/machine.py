@@ -39,6 +39,11 @@ class Machine:
         """
         return self.vector // BYTES[dtype]
 
+    @property
+    def spreads(self) -> bool:
+        """Whether a multiply-add can take a number from memory and spread it over the lanes."""
+        return self.vector == 64
+
 
 @cache
 def this_machine() -> Machine:

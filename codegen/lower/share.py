@@ -18,6 +18,7 @@ from codegen.affine import TYPICAL
 from codegen.nest import Apply, Element, Expression, Let, Loop, Name, Node, Number, Store, When
 
 ENOUGH = 32  # tasks: more balance no better, and cost more to hand out
+MANY = 16  # tasks: these do if the loops inside cannot be shared as one
 LEAST = 20_000  # operations for which it pays to wake somebody up
 CALL = 12  # operations that a function of the mathematics library stands for
 FIRST, LAST = Name("first"), Name("last")
@@ -37,6 +38,31 @@ def phases(nodes: Sequence[Node]) -> tuple[Phase, ...]:
     if not all(isinstance(node, Loop) for node in nodes):
         return (Phase(tuple(nodes), None),)
     return tuple(_phase(node) for node in nodes if isinstance(node, Loop))
+
+
+def joined(nodes: Sequence[Node], tasks: float = 1.0) -> list[Node]:
+    """Give loops, whose iterations are independent, with neighbours that count alike made one.
+
+    Before: for i in 0..56                  After: for i in 0..56
+              for k in 0..60 by 6                    for k in 0..60 by 6
+                ...                                    ...
+            for i in 0..56                           for k in 60..64 by 4
+              for k in 60..64 by 4                     ...
+                ...
+
+    What the first of them fetches is near when the second needs it, and threads wait for each other
+    once. Nothing inside is shared any more, so the loops must make tasks enough by themselves.
+    """
+    found: list[Node] = []
+    for node in nodes:
+        last = found[-1] if found else None
+        if isinstance(node, Loop) and isinstance(last, Loop) and node.shared:
+            trips = tasks * _number(_trips(node))
+            if replace(last, body=node.body) == node and trips >= MANY:
+                found[-1] = replace(last, body=tuple(joined([*last.body, *node.body], trips)))
+                continue
+        found.append(node)
+    return found
 
 
 def _phase(loop: Loop) -> Phase:

@@ -13,6 +13,7 @@ import sympy
 from codegen.affine import Index, split
 from codegen.freeze import size_of, whole
 from codegen.lower.loops import ZERO
+from codegen.lower.share import joined
 from codegen.lower.vectors import in_vectors
 from codegen.machine import Machine
 from codegen.names import Names
@@ -64,13 +65,13 @@ def tiled(
     `order` holds the indices that have no loop around the nests yet, rows among them.
     """
     nodes: list[Node] = []
-    indices = [i for i, _ in tile.rows]
+    starts = {i: Name(writer.names.fresh(f"{writer.names.letter(i)}_start")) for i, _ in tile.rows}
     lanes: tuple[Segment | None, ...] = tile.lanes if tile.lane in s.parallel else (None,)
     for lane in lanes:
         for blocks in itertools.product(*(segments for _, segments in tile.rows)):
-            rows = dict(zip(indices, blocks, strict=True))
-            nodes += _Block(writer, s, tile, rows, lane).nest(order, finish)
-    return nodes
+            rows = dict(zip(starts, blocks, strict=True))
+            nodes += _Block(writer, s, tile, rows, lane, starts).nest(order, finish)
+    return joined(nodes)
 
 
 class _Block:
@@ -83,6 +84,7 @@ class _Block:
         tile: Tile,
         rows: dict[Index, Segment],
         lane: Segment | None,
+        starts: Mapping[Index, Name],
     ) -> None:
         self.writer, self.s, self.tile, self.rows, self.lane = writer, s, tile, rows, lane
         self.names = writer.names
@@ -92,7 +94,7 @@ class _Block:
         self.m = Name(self.names.fresh("m"))
         some = Apply("*", (self.m, Number(self.width, "int64")), "int64")
         self.shift = some if self.vectors > 1 else None
-        self.starts = {i: Name(self.names.fresh(f"{self.letter(i)}_start")) for i in rows}
+        self.starts = starts
         self.steps = {i: Name(self.names.fresh(f"{self.letter(i)}_row")) for i in rows}
 
     def letter(self, symbol: Any) -> str:

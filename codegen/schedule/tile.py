@@ -399,7 +399,10 @@ def _tiles(
             load += uses * weight
             held += uses * copied
             most = max(most, uses * copied)
-        if count * copies + held - most + 1 > machine.registers:
+        # One more is for a number at work; where multiply-adds cannot take it from memory, gcc
+        # without any to spare reads every vector again rather than keep a few.
+        several = held - most > 1 and not machine.spreads
+        if count * copies + held - most + (2 if several else 1) > machine.registers:
             continue
         multiply = max(count * at_once, BUSY)
         # Elements that leave a vector one by one had better find their neighbours in a row.

@@ -318,6 +318,16 @@ def test_tiles_fit_the_registers(machine: str) -> None:
             assert max(segment.block for segment in tile.lanes) <= tile.vectors * tile.width
 
 
+def test_where_numbers_are_spread_by_themselves_a_register_stays_free() -> None:
+    """Twelve sums, three vectors and a number fill sixteen: gcc then keeps no vector."""
+    there = MACHINES["avx2"]
+    x, w, y = Tensor("x", (64, 58)), Tensor("w", (64, 64)), Tensor("y", (64, 56))
+    tile = tile_of(state(y[k, j], "+=", w[k, c] * x[c, j + 1]), there)
+    assert tile is not None
+    rows = math.prod(segments[0].block for _, segments in tile.rows)
+    assert rows * tile.vectors + tile.vectors + 1 < there.registers or tile.vectors == 1
+
+
 def test_schedules_are_chosen_alike_every_time() -> None:
     for case in drawn(6, 300):
         first, second = (make_plan(case.program).unit.text for _ in range(2))

@@ -1,0 +1,57 @@
+"""Loops that count alike run as one, where threads still find tasks enough."""
+
+import pytest
+
+from codegen.compile import Options, make_plan
+from codegen.lower.share import MANY, joined
+from codegen.machine import Machine
+from codegen.nest import Element, Loop, Name, Node, Number, Store
+from codegen.notation import Tensor, indices, statement
+from codegen.program import Program
+from tests.codegen.running import assert_agree, integers
+
+i, j, k, n = indices("i j k n")
+
+
+def loop(index: str, stop: int, *body: Node, start: int = 0, shared: bool = True) -> Loop:
+    low, high = Number(start, "int64"), Number(stop, "int64")
+    return Loop(index, (low,), (high,), body, shared=shared)
+
+
+def write(array: str) -> Store:
+    return Store(Element(array, (Name("i"), Name("k")), "float32"), Number(1, "float32"))
+
+
+def nests(stop: int) -> list[Node]:
+    return [loop("i", stop, loop("k", 6, write("y"))), loop("i", stop, loop("k", 9, write("z")))]
+
+
+def test_loops_that_count_alike_are_one_if_they_make_tasks_enough() -> None:
+    (one,) = joined(nests(MANY))
+    assert one == loop("i", MANY, loop("k", 6, write("y")), loop("k", 9, write("z")))
+    assert joined(nests(MANY - 1)) == nests(MANY - 1)
+
+
+def test_loops_further_in_are_joined_too() -> None:
+    (one,) = joined([loop("j", 32, loop("n", 4, loop("k", 6, write(a)))) for a in "yz"])
+    assert one == loop("j", 32, loop("n", 4, loop("k", 6, write("y"), write("z"))))
+
+
+def test_what_is_not_shared_or_counts_otherwise_stays_apart() -> None:
+    alone = [loop("i", 64, write(a), shared=False) for a in "yz"]
+    assert joined(alone) == alone
+    later = [loop("i", 64, write("y")), loop("i", 64, write("z"), start=1)]
+    assert joined(later) == later
+
+
+@pytest.mark.parametrize("machine", [Machine(), Machine(vector=32, registers=16, full=32)])
+@pytest.mark.parametrize("rows", [29, 31])
+def test_a_short_block_of_rows_runs_inside_the_loops_of_the_others(
+    machine: Machine, rows: int
+) -> None:
+    x, w, y = Tensor("x", (64, 40, 5)), Tensor("w", (rows, 5)), Tensor("y", (64, rows, 40))
+    program = Program((x, w), (y,), (statement(y[n, k, j], "+=", w[k, i] * x[n, j, i]),))
+    options = Options(machine=machine, layouts=False)
+    (nest,) = make_plan(program, options).nests
+    assert len(nest.function.body) == 1
+    assert_agree([integers(program)], options)
