@@ -210,11 +210,17 @@ def _written(statements: Sequence[Statement], first: int) -> tuple[tuple[int, in
         if not (isinstance(size, int) and isinstance(n, int) and start.is_Integer):
             return None
         found.append((int(start), int(start) + size))
-    start, stop = found[-1] if found else (0, 0)
-    frame = found and (start, stop) != (0, s.target.shape[-1])
-    if frame and stop - start < LANES:
-        return None  # numbers one by one take no less than whole rows of vectors
+    if found:
+        (start, stop), n = found[-1], s.target.shape[-1]
+        assert isinstance(n, int)
+        if start + n - stop and _stores(start) + _stores(n - stop) >= _stores(n):
+            return None  # whole rows take no more
     return tuple(found) if injective(s) else None
+
+
+def _stores(n: int) -> int:
+    """How many stores of vectors so many neighbours take."""
+    return n // LANES + (n % LANES).bit_count()
 
 
 def _fills(s: Statement) -> bool:
