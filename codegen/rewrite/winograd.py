@@ -39,7 +39,7 @@ HALF = sympy.Rational(1, 2)
 POINTS = (0, 1, -1, 2, -2, HALF, -HALF)  # of which a tile takes the first, and infinity
 TILES = (6, 8, 7)  # in one dimension; in two, the first
 TAPS = range(2, 7)  # how many the short index of a pair may hold
-EDGE = 1.25  # times the length of an axis that transforming it with its padding is worth
+EDGE = 1.1  # times the length of an axis that transforming it with its padding is worth
 WORTH = 0.85  # the part of the direct work that the new way must not exceed
 MOVE = 3.0  # multiply-adds that take as long as bringing one element to memory and back
 MOVE_FAR = 16.0  # the same for weights that are more than stays near a core
@@ -319,7 +319,7 @@ def _edges(x: Access, s: Statement) -> dict[int, tuple[int, int]]:
         if inside(m, n, s.sizes) or not all(c.is_Integer for c in split(m)[1].values()):
             continue
         low, high = bounds(m, s.sizes)
-        if low.is_Integer and high.is_Integer and high - low < EDGE * _length(n):
+        if low.is_Integer and high.is_Integer and high - low + 1 <= EDGE * _length(n):
             found[k] = int(low), int(high - low) + 1
     return found
 
