@@ -9,12 +9,13 @@ After:  xt[e,n,c,t] += B[e,a]·x[n,c,4·t + a]                                 e
 Four outputs of a filter of three take 6 products instead of 12, and in two dimensions, where the
 rewrite is applied twice, 16 take 36 instead of 144. The same holds for the gradients: to data the
 filter slides backwards, to weights the long index is the one that is summed over. Where there are
-few channels to spread the transforms over, one dimension alone may be less work than both.
+few channels to spread the transforms over, one dimension alone may be less work than both. What
+moves in strides, or has a dilated filter, slides once it is seen in phases (see `phases`).
 
 The matrices are Toom and Cook's: evaluate two polynomials at a few points, multiply, interpolate.
 They are exact, but rounding grows: by `error_growth` at most, in practice to about ten times that
-of adding up directly. Longer tiles need points further apart and grow it more: tiles of 8 are used
-in one dimension only, longer ones not at all.
+of adding up directly. Longer tiles need points further apart and grow it more: those of 7 and 8
+are used in one dimension only, longer ones not at all.
 """
 
 from __future__ import annotations
@@ -27,14 +28,18 @@ from typing import Any
 
 import sympy
 
-from codegen.affine import Index, Size, split
-from codegen.notation import FLOATS, Access, DType, Reduce, Statement, Tensor
+from codegen.affine import Index, Size, bounds, split
+from codegen.notation import FLOATS, Access, DType, Reduce, Statement, Tensor, inside
 from codegen.notation import statement as state
 from codegen.program import Program
+from codegen.rewrite.phases import View, Views, in_phases, operands, unseen
 from codegen.rewrite.settle import without_unit_indices
 
 HALF = sympy.Rational(1, 2)
-POINTS = {6: (0, 1, -1, 2, -2), 8: (0, 1, -1, 2, -2, HALF, -HALF)}  # and infinity
+POINTS = (0, 1, -1, 2, -2, HALF, -HALF)  # of which a tile takes the first, and infinity
+TILES = (6, 8, 7)  # in one dimension; in two, the first
+TAPS = range(2, 7)  # how many the short index of a pair may hold
+EDGE = 1.1  # times the length of an axis that transforming it with its padding is worth
 WORTH = 0.85  # the part of the direct work that the new way must not exceed
 MOVE = 3.0  # multiply-adds that take as long as bringing one element to memory and back
 MOVE_FAR = 16.0  # the same for weights that are more than stays near a core
@@ -47,7 +52,8 @@ READ, READ_FAR = 4.0, 16.0  # multiply-adds that take as long as reading one fro
 class Slide:
     """A pair of indices that slide along one axis of an operand: `out + filter`, or `out - filter`.
 
-    `long` is the one that is cut, into tiles that `tile` elements of the operand give.
+    `long` is the one that is cut, into tiles that `tile` elements of the operand give. `strided`
+    says that a part of the sum runs over phases.
     """
 
     out: Index
@@ -56,6 +62,7 @@ class Slide:
     long: Index
     short: int
     tile: int = 6
+    strided: bool = False
 
     @property
     def step(self) -> int:
@@ -83,8 +90,8 @@ def matrices(outputs: int, taps: int) -> tuple[sympy.Matrix, sympy.Matrix, sympy
 
     Source: A. L. Toom, S. A. Cook; S. Winograd, Arithmetic Complexity of Computations, 1980.
     """
-    points = POINTS[outputs + taps - 1]
     tile = outputs + taps - 1
+    points = POINTS[: tile - 1]
     x = sympy.Symbol("x")
     every = sympy.Poly(sympy.prod(x - p for p in points), x)
     A = sympy.zeros(tile, outputs)
@@ -160,26 +167,33 @@ def _slides(s: Statement) -> tuple[Slide, ...]:
             if len(parallel) != 1 or len(summed) != 1:
                 continue
             (out,), (taps,) = parallel, summed
-            slide = _slide(s, out, taps, int(moves[taps]) if moves[taps].is_Integer else 0)
-            if slide and not _whole(s, w, slide):
-                continue
             once = sum(out in e.free_symbols or taps in e.free_symbols for e in x.maps) == 1
-            if slide and once and moves[out] == 1 and _apart(w, out, taps):
+            slide = _slide(s, out, taps) if once and _apart(w, out, taps) else None
+            if slide:
                 found.append(slide)
         if found:
             return tuple(found)
     return ()
 
 
-def _slide(s: Statement, out: Index, taps: Index, sign: int) -> Slide | None:
-    n, r = s.sizes[out], s.sizes[taps]
-    if not isinstance(n, int) or not isinstance(r, int) or abs(sign) != 1:
+def _slide(s: Statement, out: Index, taps: Index) -> Slide | None:
+    if not isinstance(s.sizes[out], int) or not isinstance(s.sizes[taps], int):
         return None
-    if r in (3, 5) and n >= 4:
-        return Slide(out, taps, sign, out, r)
-    if n in (3, 5) and r >= 4 and sign == 1:
-        return Slide(out, taps, sign, taps, n)
-    return None
+    phased = in_phases(s, out, taps)
+    if phased is None:
+        return None
+    strided = len(phased[0].reduced) > len(s.reduced)
+    s, _ = phased
+    x, w = operands(s, out, taps)
+    n, r = int(s.sizes[out]), int(s.sizes[taps])
+    sign = next(int(split(m)[1][taps]) for m in x.maps if out in m.free_symbols)
+    if r in TAPS and n >= 4:
+        slide = Slide(out, taps, sign, out, r, strided=strided)
+    elif n in TAPS and r >= 4 and sign == 1:
+        slide = Slide(out, taps, sign, taps, n, strided=strided)
+    else:
+        return None
+    return slide if _whole(s, w, slide) else None
 
 
 def _whole(s: Statement, w: Access, slide: Slide) -> bool:
@@ -198,12 +212,15 @@ def _apart(w: Access, out: Index, taps: Index) -> bool:
 def _best(s: Statement, fixed: Collection[Tensor]) -> tuple[Slide, ...]:
     """The dimensions and tiles that are least work; none where that is to add up directly."""
     slides = _slides(s)
-    plans = [(slide,) for slide in slides] + ([slides] if len(slides) == 2 else [])
-    plans += [(replace(slide, tile=8),) for slide in slides]
+    plans: list[tuple[Slide, ...]]
+    plans = [(replace(slide, tile=tile),) for tile in TILES for slide in slides]
+    # Sums over phases in two dimensions have taken longer than in one wherever it was measured.
+    if len(slides) == 2 and not any(slide.strided for slide in slides):
+        plans.append(slides)
     best = WORTH * _direct_work(s)
     found: tuple[Slide, ...] = ()
     for plan in plans:
-        work = _work(s, plan, fixed)
+        work = _work(s, plan, fixed) if all(slide.step > 1 for slide in plan) else math.inf
         if work < best:
             best, found = work, plan
     return found
@@ -225,7 +242,10 @@ def _reading(elements: float) -> float:
 
 def _work(s: Statement, slides: tuple[Slide, ...], fixed: Collection[Tensor] = ()) -> float:
     """About how many multiply-adds it takes in tiles; `fixed` operands are transformed but once."""
-    x, w = _operands(s, slides)
+    s, views = _phased(s, slides)
+    for view in views.values():
+        fixed = {*fixed, view.seen} if view.tensor in fixed else fixed
+    x, w = operands(s, slides[0].out, slides[0].filter)
     sizes = {i: float(_length(n)) for i, n in s.sizes.items()}
     extents = {k: float(_length(n)) for k, n in enumerate(x.tensor.shape)}
     of_filter, of_target = ({i for m in maps for i in m.free_symbols} for maps in (w.maps, s.maps))
@@ -244,6 +264,7 @@ def _work(s: Statement, slides: tuple[Slide, ...], fixed: Collection[Tensor] = (
         extents[axis] = tiles * slide.tile
         after = math.prod(extents.values())
         total += after * slide.tile + MOVE * (before + after)
+        results = held["target"]
         grown = slide.tile / slide.step * (tiles * slide.step / sizes[slide.long])
         for name, length, depth in (
             ("filter", slide.filter, slide.taps),
@@ -256,6 +277,9 @@ def _work(s: Statement, slides: tuple[Slide, ...], fixed: Collection[Tensor] = (
             move = MOVE_FAR if weights and held[name] > NEAR else MOVE
             if name != "filter" or w.tensor not in fixed:
                 total += work + move * (before + held[name])
+        if slide.long == slide.out and int(s.sizes[slide.out]) % slide.step:
+            # What lies beyond the end is left out, and the rest added up in memory.
+            total += _reading(results) + _reading(held["target"])
         products *= tiles * slide.tile / sizes[slide.out] / sizes[slide.filter]
     if w.tensor in fixed:
         total += _reading(held["filter"])
@@ -266,12 +290,15 @@ def _length(size: Size) -> int:
     return size if isinstance(size, int) else 16
 
 
-def _operands(s: Statement, slides: tuple[Slide, ...]) -> tuple[Access, Access]:
-    """What slides, and what it is multiplied with."""
-    first, second = sympy.Mul.make_args(s.body)
-    slide = slides[0]
-    slid = any({slide.out, slide.filter} <= m.free_symbols for m in first.maps)
-    return (first, second) if slid else (second, first)
+def _phased(s: Statement, slides: tuple[Slide, ...]) -> tuple[Statement, Views]:
+    """Give a statement in which all slides go one by one, and its views."""
+    views: dict[Tensor, View] = {}
+    for slide in slides:
+        phased = in_phases(s, slide.out, slide.filter)
+        assert phased is not None
+        s = phased[0]
+        views |= phased[1]
+    return s, views
 
 
 def _window(x: Access, s: Statement, slide: Slide) -> tuple[int, int, int]:
@@ -280,6 +307,21 @@ def _window(x: Access, s: Statement, slide: Slide) -> tuple[int, int, int]:
     first = int(split(x.maps[axis])[0]) - (slide.taps - 1 if slide.sign < 0 else 0)
     count = -(-int(s.sizes[slide.long]) // slide.step)
     return axis, first, slide.step * (count - 1) + slide.tile
+
+
+def _edges(x: Access, s: Statement) -> dict[int, tuple[int, int]]:
+    """Where an operand is read from, and how far, along axes whose ends are read a little beyond.
+
+    Where padding is much of what is read, it had better be copied than transformed.
+    """
+    found = {}
+    for k, (m, n) in enumerate(zip(x.maps, x.tensor.shape, strict=True)):
+        if inside(m, n, s.sizes) or not all(c.is_Integer for c in split(m)[1].values()):
+            continue
+        low, high = bounds(m, s.sizes)
+        if low.is_Integer and high.is_Integer and high - low + 1 <= EDGE * _length(n):
+            found[k] = int(low), int(high - low) + 1
+    return found
 
 
 class _Work:
@@ -292,11 +334,12 @@ class _Work:
 
     def tiled(self, s: Statement, slides: tuple[Slide, ...]) -> list[Statement]:
         """Give the statements that do one in tiles, one dimension after the other."""
+        s, views = _phased(s, slides)
         filters: list[Statement] = []
         inputs: list[Statement] = []
         closing: list[Statement] = []
         for number, slide in enumerate(slides):
-            x, w = _operands(s, (slide,))
+            x, w = operands(s, slide.out, slide.filter)
             e, a, t = (_fresh(s, f"{name}{slide.long.name}") for name in "eat")
             count = -(-int(s.sizes[slide.long]) // slide.step)
             long_filter = slide.long == slide.filter
@@ -310,9 +353,11 @@ class _Work:
             axis, first, _ = _window(x, s, slide)
             place = slide.step * t + a + first
             # What lies beyond the edges along the other axes is filled in once, here.
-            later = {k: (low, n) for k, low, n in (_window(x, s, o) for o in slides[number + 1 :])}
-            inputs.append(self.transformed(x, axis, place, B_, (e, a), t, count, tile, later))
-            moved = (m - later[k][0] if k in later else m for k, m in enumerate(x.maps))
+            edges = _edges(x, s)
+            edges |= {k: (low, n) for k, low, n in (_window(x, s, o) for o in slides[number + 1 :])}
+            edges.pop(axis, None)
+            inputs.append(self.transformed(x, axis, place, B_, (e, a), t, count, tile, edges))
+            moved = (m - edges[k][0] if k in edges else m for k, m in enumerate(x.maps))
             xt = inputs[-1].target[(e, *(t if k == axis else m for k, m in enumerate(moved)))]
 
             axis = list(w.maps).index(slide.filter)
@@ -342,7 +387,8 @@ class _Work:
             closing.insert(0, state(y, "+=", A_[e, o] * yt, rest | {o: outputs, e: tile}))
             box = {i: n for i, n in s.sizes.items() if i not in (slide.out, slide.filter)}
             s = state(yt, "+=", wt * xt, box | {e: tile, t: count})
-        return list(map(without_unit_indices, [*filters, *inputs, s, *closing]))
+        made = (unseen(part, views) for part in (*filters, *inputs, s, *closing))
+        return list(map(without_unit_indices, made))
 
     def transformed(
         self, read: Access, axis: int, place: Any, table: Tensor, by: tuple[Index, Index],

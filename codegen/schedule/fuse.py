@@ -217,7 +217,7 @@ def _over(statement: Statement, head: Statement, box: Box) -> Statement | None:
     """Give a statement over the box of another one, where both run over as many points.
 
     Its indices get the other's letters; or, where that one counts along an axis in digits, those
-    digits: z[i] = y[i] after y[4·t + i] is z[4·t + i] = y[4·t + i].
+    digits: z[i] = y[i] after y[4·t + i] is z[4·t + i] = y[4·t + i]. Digits of its own stay digits.
     """
     if not covers_by_points(statement):
         return None
@@ -225,9 +225,14 @@ def _over(statement: Statement, head: Statement, box: Box) -> Statement | None:
         return aligned(statement, box)
     if head.target.shape != statement.target.shape:
         return None
-    if statement.reduced or not all(isinstance(m, Index) or m == 0 for m in statement.maps):
+    if statement.reduced:
         return None
-    rules = {m: to for m, to in zip(statement.maps, head.maps, strict=True) if m != 0}
+    rules: dict[Any, Any] = {}
+    for m, to in zip(statement.maps, head.maps, strict=True):
+        renamed = _renamed(m, statement, to, head)
+        if renamed is None:
+            return None
+        rules |= renamed
 
     def swap(expr: Any) -> Any:
         return sympy.expand(expr.xreplace(rules))
@@ -239,6 +244,17 @@ def _over(statement: Statement, head: Statement, box: Box) -> Statement | None:
         box=box,
         extra=tuple(Guard(swap(g.expr), g.size) for g in statement.extra),
     )
+
+
+def _renamed(m: Any, statement: Statement, to: Any, head: Statement) -> dict[Any, Any] | None:
+    """Give the letters that make one coordinate the other: an index is any, digits are as many."""
+    if isinstance(m, Index) or m == 0:
+        return {m: to} if m != 0 else {}
+    (start, digits), (begin, others) = split(m), split(to)
+    alike = {(step, head.sizes[i]): i for i, step in others.items()}
+    rules = {i: alike.get((step, statement.sizes[i])) for i, step in digits.items()}
+    same = start == begin and len(digits) == len(others) == len(alike)
+    return rules if same and None not in rules.values() else None
 
 
 def aligned(statement: Statement, box: Box) -> Statement:

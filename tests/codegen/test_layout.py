@@ -20,7 +20,7 @@ from codegen.notation import Access, Index, Statement, Tensor, indices
 from codegen.notation import statement as state
 from codegen.program import Program
 from codegen.rewrite import rewrite
-from codegen.schedule import lay_out
+from codegen.schedule import fuse, lay_out
 from codegen.schedule.tile import Segment, tile_of
 from tests.codegen.running import (
     COMPILERS,
@@ -372,6 +372,27 @@ def test_an_axis_before_one_of_symbolic_length_is_not_contiguous() -> None:
     x, w, y = Tensor("x", (5, 64, Dim("N") - 63)), Tensor("w", (5, 3)), Tensor("y", (3, 64))
     program = Program((x, w), (y,), (state(y[k, i], "+=", x[n, i, c] * w[n, k]),))
     assert_agree([integers(program, {Dim("N"): 70})], profile="debug+strict")
+
+
+def test_a_sum_starts_in_its_own_nest_though_it_counts_in_blocks_and_tiles() -> None:
+    """Along one axis both count in the same digits, along the other only the sum does."""
+    b, parts, A, y = (
+        Tensor("b", (32,)),
+        Tensor("parts", (6, 5, 2, 16)),
+        Tensor("A", (6, 4)),
+        Tensor("y", (32, 20)),
+    )
+    block, lane, tile, e = indices("block lane tile e")
+    row, digits = 16 * block + lane, {block: 2, lane: 16}
+    product = A[e, i] * parts[e, tile, block, lane]
+    statements = (
+        state(y[row, j], "=", b[row], digits | {j: 20}),
+        state(y[row, i + 4 * tile], "+=", product, digits | {i: 4, tile: 5, e: 6}),
+    )
+    program = Program((b, parts, A), (y,), statements)
+    (kernel,) = fuse(program, Machine())
+    assert kernel.stages[0].whole
+    assert_agree([integers(program)], profile="debug+strict")
 
 
 def beside_packed() -> Case:

@@ -65,6 +65,8 @@ LAYERS: dict[str, tuple[int, ...]] = {  # N, C, H, W, K, R, S, stride, padding, 
     "winograd": (8, 64, 12, 12, 64, 3, 3, 1, 1, 1, 1),
     "winograd, ragged": (3, 65, 11, 13, 64, 3, 3, 1, 0, 1, 1),
     "winograd, filters of five": (2, 64, 10, 10, 64, 5, 5, 1, 2, 1, 1),
+    "winograd, strided": (2, 16, 23, 23, 48, 7, 7, 2, 3, 1, 1),
+    "winograd, dilated": (2, 64, 15, 16, 64, 3, 3, 1, 2, 2, 1),
 }
 
 
