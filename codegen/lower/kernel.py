@@ -11,6 +11,7 @@ from codegen.affine import Index, split
 from codegen.freeze import size_of
 from codegen.lower.loops import ZERO, Shown
 from codegen.lower.reduction import Reductions, unguarded
+from codegen.lower.transpose import transposed
 from codegen.machine import Machine
 from codegen.names import Names
 from codegen.nest import Apply, Element, Expression, Let, Loop, Name, Node, Number, Store
@@ -127,6 +128,9 @@ class KernelWriter(Reductions):
     def pointwise(self, stages: Sequence[Stage]) -> list[Node]:
         """Give one nest whose innermost body computes every stage."""
         first = stages[0].statements[0]
+        if len(stages) == len(stages[0].statements) == 1 and (turned := transposed(self, first)):
+            self.schedules.append(Schedule(first.parallel, (), None))
+            return turned
         nodes: list[Node] = []
         for stage in stages:
             nodes += self.point(stage)

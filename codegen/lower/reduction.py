@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,10 +29,11 @@ from codegen.nest import (
     Store,
     When,
 )
-from codegen.notation import Reduce, Statement
-from codegen.schedule.order import LANES, Schedule, far_first
+from codegen.notation import Access, Reduce, Statement
+from codegen.schedule.order import LANES, SHORTEST, Schedule, far_first
 from codegen.schedule.tile import Tile, tile_of
 
+UNROLLED = 16  # steps of a reduction that compilers write one after the other
 POSITION = (Reduce.ARGMAX, Reduce.ARGMIN)
 
 
@@ -70,6 +72,8 @@ class Reductions(Loops):
             return self.loops(first, unguarded(head), nests, shared=True)
         if schedule.lane is None:
             inside = self.scalar(statements, finish, start)
+        elif schedule.lane in head.parallel and _windows(statements, schedule.lane):
+            inside = self.windows(statements, schedule.lane, finish, start)
         elif schedule.lane in head.parallel:
             inside = self.row(statements, schedule, finish, start)
         else:
@@ -114,6 +118,20 @@ class Reductions(Loops):
         for s in statements:
             nodes += self.loops(_order(s), s, self.combine(s, totals), outside=s.parallel)
         return [*nodes, *finish(totals[-1])]
+
+    def windows(
+        self, statements: list[Statement], lane: Index, finish: Any, start: Statement | None
+    ) -> list[Node]:
+        """One accumulator in a register, each lane with its whole reduction.
+
+        A row of accumulators in memory would wait for each of the few steps to be stored: compilers
+        make a masked store of a choice, which the next load cannot be served from.
+        """
+        head = statements[0]
+        written = [g for g in unguarded(head).guards if lane in split(g.expr)[1]]
+        nodes = self.scalar(statements, finish, start)
+        loop = self.bounded_loop(lane, head.sizes[lane], written, nodes, (ZERO,), None)
+        return [replace(loop, lanes=not written)]
 
     def row(
         self, statements: list[Statement], schedule: Schedule, finish: Any, start: Statement | None
@@ -233,6 +251,24 @@ class Reductions(Loops):
             Store(best, Apply("select", (wins, local, best), kind)),
             Store(at, Apply("select", (wins, spot, at), "int32")),
         ]
+
+
+def _windows(statements: list[Statement], lane: Index) -> bool:
+    """Whether each element is the best or the sum of few others, all of them inside.
+
+    Then compilers unroll the reduction, and still run the loop around it across lanes.
+    """
+    if any(s.guards or s.bindings or not isinstance(s.body, Access) for s in statements):
+        return False
+    size = statements[0].sizes[lane]
+    steps = [s.sizes[i] for s in statements for i in s.reduced]
+    if not isinstance(size, int) or not all(isinstance(n, int) for n in steps):
+        return False
+    return size >= SHORTEST and sum(_steps(s) for s in statements) <= UNROLLED
+
+
+def _steps(s: Statement) -> int:
+    return math.prod(int(s.sizes[i]) for i in s.reduced)
 
 
 def _called(s: Statement) -> tuple[str, ...]:

@@ -15,7 +15,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from codegen.affine import TYPICAL
-from codegen.nest import Apply, Element, Expression, Let, Loop, Name, Node, Number, Store, When
+from codegen.nest import (
+    Apply,
+    Element,
+    Expression,
+    Let,
+    Loop,
+    Name,
+    Node,
+    Number,
+    Store,
+    Transpose,
+    When,
+)
 
 ENOUGH = 32  # tasks: more balance no better, and cost more to hand out
 MANY = 16  # tasks: these do if the loops inside cannot be shared as one
@@ -160,6 +172,8 @@ def _work(node: Node) -> float:
             return 1 + sum(map(_work, body))
         case Let(_, _, value) | Store(_, value):
             return 1 + _operations(value)
+        case Transpose(_, _, _, _, rows):
+            return float(rows * rows)
     return 0
 
 

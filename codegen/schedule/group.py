@@ -9,8 +9,9 @@ own in each iteration.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -26,6 +27,7 @@ from codegen.schedule.tile import tile_of
 MOST = 512 << 10  # bytes that the small arrays of one iteration may take on a thread's stack
 FEWEST = 8  # iterations that keep several threads busy
 SLOWER = 1.1  # times as long that the work itself may take
+SEVERAL = 3  # choices of loops that are compared
 LEAST = 256 << 10  # bytes that pass between kernels: less stays in the cache in any case
 
 Letters = tuple[Index, ...]  # one for each statement of a kernel
@@ -61,12 +63,21 @@ class Group:
         )
 
 
-@dataclass
+@dataclass(eq=False)  # each is itself alone
 class _Open:
-    """A group that is being put together: for each dimension, the letters of every kernel."""
+    """A group that is being put together: for each dimension, the letters of every kernel.
+
+    `passed` are the tensors that only its kernels would see.
+    """
 
     kernels: list[Kernel]
     dimensions: list[list[Letters]]
+    passed: tuple[Tensor, ...] = ()
+
+    @cached_property
+    def kept(self) -> float:
+        """The bytes that need not pass through memory."""
+        return sum(map(_bytes, self.passed))
 
 
 def group(
@@ -83,26 +94,47 @@ def group(
     """
     if not enabled:
         return tuple(Group((k,)) for k in kernels)
-    found: list[Group] = []
-    current: _Open | None = None
-    for kernel in kernels:
-        joined = current and _joined(current, kernel)
-        if joined and _closed(joined, program, machine, apart):
-            current = joined
-            continue
-        if current:
-            found += _finished(current, program, machine, apart)
-        current = _Open([kernel], [])
-    if current:
-        found += _finished(current, program, machine, apart)
-    return tuple(found)
+    runs = [_runs_from(at, kernels, program, apart) for at in range(len(kernels))]
+    made: dict[_Open, Group | None] = {}
+    while True:
+        chosen = _most_kept(runs)
+        made |= {run: _quickest(run, machine) for run in chosen if run not in made}
+        found = [group for run in chosen if (group := made[run])]
+        if len(found) == len(chosen):
+            return tuple(found)
+        runs = [[run for run in some if made.get(run, True)] for some in runs]
 
 
-def _finished(
-    current: _Open, program: Program, machine: Machine, apart: Collection[Tensor]
-) -> tuple[Group, ...]:
-    made = _closed(current, program, machine, apart) if len(current.kernels) > 1 else None
-    return (made,) if made else tuple(Group((k,)) for k in current.kernels)
+def _runs_from(
+    at: int, kernels: Sequence[Kernel], program: Program, apart: Collection[Tensor]
+) -> list[_Open]:
+    """Give a kernel alone, and what may be groups that begin with it, the shortest first."""
+    current = _Open([kernels[at]], [])
+    found = [current]
+    for kernel in kernels[at + 1 :]:
+        joined = _joined(current, kernel)
+        if joined is None:
+            break
+        current = joined
+        if passed := _passed(current, program, apart):
+            found.append(replace(current, passed=passed))
+    return found
+
+
+def _most_kept(runs: Sequence[Sequence[_Open]]) -> list[_Open]:
+    """Give runs, one after the other, that keep the most bytes from passing through memory."""
+    best: list[tuple[float, _Open | None]] = [(0.0, None)]  # from each kernel to the end
+    for some in reversed(runs):
+        after = [(r.kept + best[-len(r.kernels)][0], r) for r in some]
+        best.append(max(after, key=lambda pair: pair[0]))
+    chosen: list[_Open] = []
+    at = len(runs)
+    while at:
+        run = best[at][1]
+        assert run is not None
+        chosen.append(run)
+        at -= len(run.kernels)
+    return chosen
 
 
 def _joined(current: _Open, kernel: Kernel) -> _Open | None:
@@ -187,40 +219,40 @@ def _axis(kernel: Kernel, letters: Letters, tensor: Tensor) -> int | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _closed(
-    current: _Open, program: Program, machine: Machine, apart: Collection[Tensor]
-) -> Group | None:
-    """Give the group over as few dimensions as keep its small arrays small; None if none pays."""
+def _passed(current: _Open, program: Program, apart: Collection[Tensor]) -> tuple[Tensor, ...]:
+    """The tensors that only the kernels of a group would see; none if it cannot be one."""
     own = set(current.kernels)
     outside = {*apart, *program.outputs, *program.inputs, *program.parameters}
     made = [t for k in current.kernels for t in k.made]
     if any(t in outside for k in current.kernels[:-1] for t in k.made):
-        return None
+        return ()
     users = {t: {s.target for s in program.readers.get(t, ())} for t in made}
     inside_ = {t for k in own for t in k.made}
     local = [t for t in made if t not in outside and users[t] and users[t] <= inside_]
     passed = [t for t in local if any(t in k.reads for k in current.kernels)]
     if not passed or sum(map(_bytes, passed)) < LEAST:
-        return None
+        return ()
     if any(
         new in k.made and old in o.reads
         for old, new in program.updates
         for k in own
         for o in own - {k}
     ):
-        return None  # an iteration would write over what another one reads
+        return ()  # an iteration would write over what another one reads
     if any(not k.stages[0].whole and k.made[0] not in passed for k in own):
-        return None  # it would have to fill a part of an array that others see
-    for count in range(1, len(current.dimensions) + 1):
-        chosen = current.dimensions[:count]
+        return ()  # it would have to fill a part of an array that others see
+    return tuple(passed)
+
+
+def _quickest(current: _Open, machine: Machine) -> Group | None:
+    """Give the group over the dimensions that make it the quickest; None if none pay."""
+    if len(current.kernels) == 1:
+        return Group(tuple(current.kernels))
+    passed = current.passed
+    found: list[tuple[float, Group]] = []
+    for chosen in itertools.islice(_fitting(current), SEVERAL):
+        sizes = _sizes(current.kernels, chosen)
         axes = {t: _axes(current.kernels, chosen, t) for t in passed}
-        if any(None in found for found in axes.values()):
-            return None
-        sizes = [s for s in _sizes(current.kernels, chosen)]
-        iterations = math.prod(map(typical, sizes))
-        small = sum(_small(t, found) for t, found in axes.items())
-        if small > MOST or iterations < FEWEST:
-            continue
         outer = tuple(
             (Dim(f"this {letters[0][0].name}"), size)
             for letters, size in zip(chosen, sizes, strict=True)
@@ -229,11 +261,35 @@ def _closed(
             tuple(current.kernels),
             outer,
             tuple(tuple(d[k] for d in chosen) for k in range(len(current.kernels))),
-            {t: tuple(a for a in found if a is not None) for t, found in axes.items()},
+            {t: tuple(a for a in of if a is not None) for t, of in axes.items()},
         )
         if _pays(made_, passed, machine):
-            return made_
-    return None
+            found.append((_cycles(made_, machine), made_))
+    return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _fitting(current: _Open) -> Iterator[Sequence[list[Letters]]]:
+    """Give the dimensions that together keep the small arrays small, no more than need be."""
+    known: list[set[int]] = []
+    every = range(len(current.dimensions))
+    for some in (c for count in every for c in itertools.combinations(every, count + 1)):
+        chosen = [current.dimensions[at] for at in some]
+        axes = {t: _axes(current.kernels, chosen, t) for t in current.passed}
+        if any(fit <= {*some} for fit in known) or any(None in of for of in axes.values()):
+            continue
+        iterations = math.prod(map(typical, _sizes(current.kernels, chosen)))
+        if sum(_small(t, of) for t, of in axes.items()) <= MOST and iterations >= FEWEST:
+            known.append({*some})
+            yield chosen
+
+
+def _cycles(group: Group, machine: Machine) -> float:
+    """Give about how long the kernels take in pieces, by the models of their sums."""
+    once = 0.0
+    for s in (s for kernel in group.inner for s in kernel.statements):
+        tile = tile_of(s, machine)
+        once += tile.cycles if tile else math.prod(map(typical, s.sizes.values()))
+    return once * math.prod(typical(n) for _, n in group.outer)
 
 
 def _axes(

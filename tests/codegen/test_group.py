@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from codegen.compile import load, make_plan
+from codegen.compile import Options, load, make_plan
 from codegen.notation import Tensor, indices, statement
 from codegen.program import Program
-from tests.codegen.running import Case, expected, run_c
+from tests.codegen.running import Case, assert_agree, expected, integers, run_c
 
 b, i, j, k = indices("b i j k")
 COUNT, SIZE = 16, 64
@@ -48,3 +48,50 @@ def test_no_iteration_overwrites_what_another_one_reads() -> None:
     found = run_c(load(make_plan(program), threads=1), case(program))
     for name, y in right.items():
         assert np.array_equal(found[name], y), name
+
+
+def test_what_runs_together_keeps_the_most_from_passing_through_memory() -> None:
+    """Three products in turn whose arrays do not fit all at once: the larger one is kept small."""
+    x, m1 = Tensor("x", (COUNT, 256, 8)), Tensor("m1", (8, 300))
+    m2, m3 = Tensor("m2", (400, 256)), Tensor("m3", (300, 16))
+    p, q, r = (
+        Tensor(name, (COUNT, *shape))
+        for name, shape in (("p", (256, 300)), ("q", (400, 300)), ("r", (400, 16)))
+    )
+    program = Program(
+        (x, m1, m2, m3),
+        (r,),
+        (
+            statement(p[b, i, j], "+=", x[b, i, k] * m1[k, j]),
+            statement(q[b, i, j], "+=", m2[i, k] * p[b, k, j]),
+            statement(r[b, i, j], "+=", q[b, i, k] * m3[k, j]),
+        ),
+    )
+    plan = make_plan(program, Options(layouts=False, off=frozenset({"winograd"})))
+    assert [[k.name for k in group.kernels] for group in plan.groups] == [["p"], ["q", "r"]]
+    assert_agree([integers(program)], plan.options)
+
+
+def test_loops_are_those_in_which_the_kernels_are_quickest() -> None:
+    """Over rows of images, not over channels, which then could not share what they load."""
+    e, c, t_, v, n = indices("e c t v n")
+    images, channels, rows, columns, lanes = 16, 16, 12, 28, 16
+    x, weights = (
+        Tensor("x", (8, images, 6, rows, columns + 4, lanes)),
+        Tensor("weights", (8, channels, 6, 5)),
+    )
+    p = Tensor("p", (8, images, channels, rows, columns, lanes))
+    q, a = Tensor("q", (images, channels, 4, rows, columns, lanes)), Tensor("a", (8, 4))
+    box = {e: 8, b: images, k: channels, t_: rows, j: columns, n: lanes}
+    tap = weights[e, k, c, v] * x[e, b, c, t_, j + v, n]
+    program = Program(
+        (x, weights, a),
+        (q,),
+        (
+            statement(p[e, b, k, t_, j, n], "+=", tap, box | {c: 6, v: 5}),
+            statement(q[b, k, i, t_, j, n], "+=", a[e, i] * p[e, b, k, t_, j, n], box | {i: 4}),
+        ),
+    )
+    (group,) = make_plan(program, Options(layouts=False)).groups
+    assert [str(d) for d, _ in group.outer] == ["this b", "this t"], str(group)
+    assert_agree([integers(program)])

@@ -1,0 +1,103 @@
+"""Copies that turn an array: square blocks of it are read in rows and written in columns.
+
+Before: for i: for j in lanes: y[i,j] = x[j,i]      each lane reads a row of its own
+After:  for i by 16: for j by 16: transpose 16 rows of x into 16 rows of y
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from codegen.affine import Index
+from codegen.lower.loops import ZERO
+from codegen.lower.tile import TURNED
+from codegen.machine import Machine
+from codegen.names import Names
+from codegen.nest import Element, Loop, Node, Number, Store, Transpose
+from codegen.notation import FLOATS, Access, Reduce, Statement, Tensor
+from codegen.schedule.order import stride
+
+
+class Writer(Protocol):
+    """What a transposing copy needs of the writer of the kernel around it."""
+
+    names: Names
+    machine: Machine
+
+    def element(self, tensor: Tensor, maps: Sequence[Any]) -> Element:
+        """The element of a tensor's array at these coordinates."""
+
+    def loops(
+        self, order: Any, s: Statement, leaf: list[Node], *, shared: bool = False
+    ) -> list[Node]:
+        """Give nested loops around a leaf."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A copy's two indices: `along` counts what is written side by side, `down` what is read so.
+
+    Each has its number of elements, and how far it moves through the other array.
+    """
+
+    along: Index
+    across: int
+    step: int
+    down: Index
+    length: int
+    pitch: int
+
+    def width(self, dtype: str, most: int) -> int | None:
+        """The side of the blocks, of which whole ones stand side by side; None if none do."""
+        widths = (most, most // 2, most // 4)
+        fits = (w for w in widths if self.across % w == 0 and self.length >= w)
+        return next((w for w in fits if f"{dtype}x{w}" in TURNED), None)
+
+
+def transposed(writer: Writer, s: Statement) -> list[Node] | None:
+    """Give the loops of a copy that turns an array; None for other statements."""
+    turn = _turn(s)
+    dtype = s.target.dtype
+    width = turn.width(dtype, writer.machine.lanes(dtype)) if turn else None
+    if turn is None or width is None:
+        return None
+    (read,) = s.reads
+    place, value = writer.element(s.target, s.maps), writer.element(read.tensor, read.maps)
+    along, down = writer.names.letter(turn.along), writer.names.letter(turn.down)
+    across, end = Number(turn.across, "int64"), Number(turn.length, "int64")
+    stop = Number(turn.length // width * width, "int64")
+    rows = replace(value, dtype=f"{dtype}x{width}@")
+    block = Transpose(place, turn.pitch, rows, turn.step, width)
+    inner = Loop(along, (ZERO,), (across,), (block,), width)
+    nests = [Loop(down, (ZERO,), (stop,), (inner,), width, shared=True)]
+    if stop != end:
+        one = Loop(along, (ZERO,), (across,), (Store(place, value),))
+        nests.append(Loop(down, (stop,), (end,), (one,), shared=True))
+    outer = tuple(i for i, _ in s.box if i not in (turn.along, turn.down))
+    return [node for nest in nests for node in writer.loops(outer, s, [nest], shared=True)]
+
+
+def _turn(s: Statement) -> Turn | None:
+    """The indices of a plain copy, if neighbours in one array are not neighbours in the other."""
+    if s.op is not Reduce.SET or not isinstance(s.body, Access) or s.guards or s.bindings:
+        return None
+    source, sizes = s.body, s.sizes
+    if s.target.dtype not in FLOATS or source.tensor.dtype != s.target.dtype:
+        return None
+    along, down = _beside(s, s.target, s.maps), _beside(s, source.tensor, source.maps)
+    if along is None or down is None or along == down:
+        return None
+    step, pitch = stride(source.tensor, source.maps, along), stride(s.target, s.maps, down)
+    across, length = sizes[along], sizes[down]
+    if not (isinstance(across, int) and isinstance(length, int)):
+        return None
+    if not (step.is_Integer and pitch.is_Integer and step > 0 and pitch > 0):
+        return None
+    return Turn(along, across, int(step), down, length, int(pitch))
+
+
+def _beside(s: Statement, tensor: Tensor, maps: tuple[Any, ...]) -> Index | None:
+    """The index along which a tensor is walked through element by element."""
+    return next((i for i, n in s.box if n != 1 and stride(tensor, maps, i) == 1), None)
