@@ -385,6 +385,8 @@ def _tiles(
     passes = others * (once / at_once if parallel else 1.0)
     far = fetched_once(nest) > machine.l2
     chain = _chain(nest)
+    sliding = windows(nest, lane) if parallel else ()
+    entries = {w: _entries(nest, lane, w) for w in (None, *sliding)}
     rest = [
         (o.strides, copies if v else 1, w)
         for o, v, w in zip(nest.operands, across, weights, strict=True)
@@ -409,12 +411,12 @@ def _tiles(
         apart = _apart(chain, dict(blocks), vectors) * (2.0 if far else 1.0)
         close = CLOSE if not parallel else 1.0 if aside else apart * width
         ways: list[tuple[float, Window | None]] = [(load, None)]
-        if parallel and load > multiply:
+        if sliding and load > multiply:
             room = machine.registers // copies - count
-            ways += slid(nest, lane, dict(blocks), weights, load, room, copies, len(lanes))
+            ways += slid(nest, sliding, dict(blocks), weights, load, room, copies, len(lanes))
         for loads, window in ways:
             step = max(multiply, loads) + 0.15 * min(multiply, loads)
-            one = depth * step + _entries(nest, lane, window) + count * copies * close
+            one = depth * step + entries[window] + count * copies * close
             if not parallel and any(crowded(o, dict(blocks), nest.dtype) for o in nest.operands):
                 one *= CROWDED
             bound = "multiply-adds" if multiply > BUSY else "latency"
@@ -423,7 +425,6 @@ def _tiles(
             yield passes / count * one * (1 + 0.03 * tails), shape
 
 
-@lru_cache(maxsize=4096)
 def _entries(nest: Contraction, lane: int, window: Window | None) -> float:
     """The cycles to enter the innermost loops of one tile, which the taps of a window are not."""
     order = [i for i in _reduction_order(nest, lane) if window is None or i != window.tap]

@@ -72,7 +72,7 @@ def _slides(window: Window) -> bool:
 
 def slid(
     nest: Contraction,
-    lane: int,
+    sliding: Sequence[Window],
     blocks: Mapping[int, int],
     weights: Sequence[float],
     load: float,
@@ -80,19 +80,21 @@ def slid(
     vectors: int,
     sweeps: int,
 ) -> Iterator[tuple[float, Window]]:
-    """Give what the loads of one step become with each window for which there is room.
+    """Give what the loads of one step become with each of some windows for which there is room.
 
     That is the number of registers that are left, for each of the vectors that stand in a row.
     Where each of several stretches of lanes sweeps over all rows, no other row may move what is
     loaded: it would come from far away each time.
     """
     count = math.prod(blocks.values())
-    for window in windows(nest, lane):
+    for window in sliding:
         rows = blocks.get(window.row, 1)
+        if rows == 1:
+            continue
         uses = [math.prod(b for i, b in blocks.items() if i in o.strides) for o in nest.operands]
         numbers = window.taps * (sum(uses) - uses[window.operand])
         fits = window.reach + numbers < room and count * vectors * window.taps <= UNROLLED
         moved = nest.operands[window.operand].strides.keys() & blocks.keys()
-        if rows > 1 and fits and (sweeps == 1 or moved == {window.row}):
+        if fits and (sweeps == 1 or moved == {window.row}):
             own = uses[window.operand] * weights[window.operand]
             yield load - own * (1 - window.loads(rows) / (rows * window.taps)), window
