@@ -343,3 +343,12 @@ def test_ours_alone_runs_is_right_and_is_reported(
         assert len(peer["seconds"]) == 2
     assert "linear batch 1" in (tmp_path / "results.md").read_text(encoding="utf-8")
     assert "GFLOP/s" in capsys.readouterr().out
+
+    again = ["--section", "training", *only, "--quick", "--output", str(tmp_path), "--add"]
+    assert main(again) == 0
+    added = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["measurements"]
+    assert [m["section"] for m in added] == [m["section"] for m in results["measurements"]]
+    assert added[:2] == results["measurements"][:2]
+    assert added[2] != results["measurements"][2]
+    with pytest.raises(SystemExit, match="another settings"):
+        main([*again, "--exact"])
