@@ -27,8 +27,10 @@ def read_masks(program: Program) -> Program:
         cut = _cut(statement.body) if plain else None
         if cut is None or statement.compute_dtype != tensor.dtype:
             continue
+        made = program.statements.index(statement)  # what comes before cannot ask it
         changed = program.with_statements(
-            s if s.target == tensor else _asked(s, statement, *cut) for s in program.statements
+            s if at <= made else _asked(s, statement, *cut)
+            for at, s in enumerate(program.statements)
         )
         if any(_freed(t, tensor, changed) for t in {a.tensor for a in accesses(cut[0])}):
             program = changed

@@ -37,6 +37,12 @@ def test_a_mask_is_read_from_what_was_cut() -> None:
     assert "cut[i,j] > 0" in shown(SUM, kept, masked(Y[i, j] > 0))
 
 
+def test_a_mask_that_is_made_before_the_cut_is_asked_as_before() -> None:
+    kept = statement(Z[i, j], "=", relu(Y[i, j]))
+    program = Program((X, W, DZ), (DY, Z), (SUM, masked(Y[i, j] <= 0), kept))
+    assert read_masks(program) == program
+
+
 def test_a_mask_may_be_read_anywhere() -> None:
     kept = statement(Z[i, j], "=", relu(Y[i, j]))
     assert "cut[i,6 - j] <= 0" in shown(SUM, kept, masked(Y[i, 6 - j] <= 0))
