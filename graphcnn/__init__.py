@@ -13,6 +13,8 @@ from graphcnn.compile import Step, compile
 from graphcnn.draw import draw
 from graphcnn.errors import CallError, DTypeError, GradientError, GraphError, ShapeError
 from graphcnn.graph import Graph, Node, Parameter, constant, dim, input, parameter
+from graphcnn.lint import lint
+from graphcnn.matrix import as_matrix
 from graphcnn.ops.activation import (
     elu,
     gelu,
@@ -127,6 +129,9 @@ from graphcnn.ops.softmax import (
     softmax_cross_entropy,
 )
 from graphcnn.optim import adam, rmsprop, sgd, trainable
+from graphcnn.receptive import receptive_field
+from graphcnn.sizes import output_size, same_padding
+from graphcnn.summary import summary
 
 __all__ = [
     "CallError",
@@ -143,6 +148,7 @@ __all__ = [
     "add",
     "argmax",
     "argmin",
+    "as_matrix",
     "astype",
     "avg_pool2d",
     "broadcast_to",
@@ -178,6 +184,7 @@ __all__ = [
     "less",
     "less_equal",
     "linear",
+    "lint",
     "log",
     "log1p",
     "log_softmax",
@@ -198,14 +205,17 @@ __all__ = [
     "negative",
     "nll",
     "not_equal",
+    "output_size",
     "pad",
     "parameter",
     "power",
+    "receptive_field",
     "reciprocal",
     "relu",
     "relu6",
     "reshape",
     "rmsprop",
+    "same_padding",
     "sgd",
     "sigmoid",
     "silu",
@@ -222,6 +232,7 @@ __all__ = [
     "stop_gradient",
     "subtract",
     "sum",
+    "summary",
     "tanh",
     "trainable",
     "transpose",
