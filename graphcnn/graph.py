@@ -470,6 +470,12 @@ class Graph:
             names[node] = name
         return {node: names[node] for node in self.nodes}
 
+    @property
+    def dims(self) -> frozenset[Dim]:
+        """The symbolic sizes in the shapes of all nodes."""
+        sizes = (n for node in self.nodes for n in node.shape if not isinstance(n, int))
+        return frozenset(d for n in sizes for d in n.free_symbols)
+
     @cached_property
     def consumers(self) -> dict[Node, tuple[Node, ...]]:
         """The nodes that use each node, once per use."""

@@ -85,7 +85,7 @@ def _unseen(node: Node, x: Node, axis: int) -> int:
 
 
 def _masks(node: Node, x: Node, axis: int, place: int | None) -> list[Mask]:
-    dims = {d: 1 for n in (*node.shape, *x.shape) if not isinstance(n, int) for d in n.free_symbols}
+    dims = dict.fromkeys(Graph((node,)).dims, 1)
     every = [np.ones(evaluate(n, dims), bool) for n in node.shape]
     if place is not None:
         every[axis] = np.arange(len(every[axis])) == place

@@ -35,13 +35,7 @@ def as_matrix(node: Node, of: Node) -> Array:
            [0, 0, 0, 0, 1, 2, 0, 3, 4]])
     """
     graph = Graph((node,))
-    dims = {
-        d: 1
-        for n in graph.nodes
-        for size in n.shape
-        if not isinstance(size, int)
-        for d in size.free_symbols
-    }
+    dims = dict.fromkeys(graph.dims, 1)
     shape = tuple(evaluate(n, dims) for n in node.shape)
     seen = tuple(evaluate(n, dims) for n in of.shape)
     seed = input("one of the outputs", node.shape, node.dtype)

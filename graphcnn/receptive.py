@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import sympy
 
-from codegen.affine import Dim, Index, affine
+from codegen.affine import Dim, Index, affine, index_symbols
 from codegen.notation import Access, Statement, accesses, indices
 from codegen.printing import render
 from codegen.sizes import evaluate
@@ -45,13 +45,13 @@ class Span:
     @property
     def jump(self) -> Any:
         """How far the span moves when the element does by one; 0 where it stays."""
-        steps = [self.low.coeff(i) for i in self.low.free_symbols]
+        steps = [self.low.coeff(i) for i in index_symbols(self.low)]
         return steps[0] if steps else sympy.S.Zero
 
     @property
     def start(self) -> Any:
         """Where the span of the first element begins: below zero, it begins in the padding."""
-        return self.low.xreplace({i: sympy.S.Zero for i in self.low.free_symbols})
+        return self.low.xreplace(dict.fromkeys(index_symbols(self.low), sympy.S.Zero))
 
     def __str__(self) -> str:
         if self.low == self.high:
@@ -102,7 +102,7 @@ class ReceptiveField:
 
         Raises `ShapeError` where there is no such element.
         """
-        dims = {d: sizes.get(d.name, 1) for d in _dims(self.node, self.of)}
+        dims = {d: sizes.get(d.name, 1) for d in Graph((self.node, self.of)).dims}
         shape = tuple(evaluate(n, dims) for n in self.node.shape)
         if len(place) != len(shape) or not all(
             -n <= p < n for p, n in zip(place, shape, strict=True)
@@ -135,7 +135,7 @@ def receptive_field(node: Node, of: Node) -> ReceptiveField:
     """
     letters = indices(" ".join(LETTERS.split()[: node.ndim]))
     known: dict[Node, list[Span]] = {node: [Span(i, i) for i in letters]}
-    for at in _back(node, of):
+    for at in reversed(Graph((node,)).nodes):
         if at in known and at.fragment is not None and at is not of:
             for source, spans in _through(at.fragment, known[at]):
                 _join(known, at.inputs[source], spans)
@@ -146,19 +146,6 @@ def receptive_field(node: Node, of: Node) -> ReceptiveField:
             fix="look at draw(node)",
         ).at("receptive_field", user_origin())
     return ReceptiveField(node, of, letters, tuple(known[of]))
-
-
-def _back(node: Node, of: Node) -> Iterator[Node]:
-    """The nodes from the end to the input, each after all that read it."""
-    graph = Graph((node,))
-    return reversed(graph.nodes)
-
-
-def _dims(*nodes: Node) -> set[Dim]:
-    every = (n for node in nodes for n in Graph((node,)).nodes)
-    return {
-        d for n in every for size in n.shape if not isinstance(size, int) for d in size.free_symbols
-    }
 
 
 def _number(e: Any) -> Any:
@@ -265,7 +252,7 @@ def _times(span: Span, factor: Any) -> Span:
 def places(node: Node, of: Node, start: list[Mask], dims: Mapping[Dim, int]) -> list[Mask]:
     """Give the places along each axis of an input that are seen from places of a node."""
     known: dict[Any, list[Mask]] = {node: start}
-    for at in _back(node, of):
+    for at in reversed(Graph((node,)).nodes):
         if at not in known or at.fragment is None or at is of:
             continue
         fragment = at.fragment

@@ -178,6 +178,13 @@ def test_fields_of_well_known_stacks(layers: Any, size: int, jump: int) -> None:
     assert field.jump[2:] == (jump, jump)
 
 
+def test_an_axis_of_unknown_length_that_is_turned_round_moves_backwards() -> None:
+    x = g.input("x", (1, 1, 1, g.dim("W")))
+    field = receptive_field(g.flip(x, axis=3), x)
+    assert str(field.spans[3]) == "W - j - 1"
+    assert (field.size[3], field.jump[3], str(field.start[3])) == (1, -1, "W - 1")
+
+
 def test_padding_moves_the_start_before_the_image_and_is_not_seen() -> None:
     x = g.input("x", (1, 1, 8, 8))
     field = receptive_field(g.conv2d(x, g.input("w", (1, 1, 3, 3)), padding=1), x)
