@@ -312,10 +312,8 @@ def _judge(
         verdict = Verdict.UNCLEAR
     elif abs(derived - m.central) <= allowed:
         verdict = Verdict.RIGHT
-    elif abs(derived - m.central) > 4 * error:
+    elif abs(derived - m.central) > allowed + 4 * m.error:
         verdict = Verdict.WRONG
-    elif m.error <= 100 * allowed:
-        verdict = Verdict.RIGHT
     else:
         verdict = Verdict.UNCLEAR
     return Element(
