@@ -40,6 +40,15 @@ class Machine:
         return self.vector // BYTES[dtype]
 
     @property
+    def rate(self) -> int:
+        """How many multiply-adds of its widest vectors a core starts in one cycle.
+
+        >>> Machine(vector=64, full=32).rate, Machine(vector=32, full=32).rate
+        (1, 2)
+        """
+        return 2 * self.full // self.vector
+
+    @property
     def spreads(self) -> bool:
         """Whether a multiply-add can take a number from memory and spread it over the lanes."""
         return self.vector == 64

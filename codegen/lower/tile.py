@@ -253,9 +253,45 @@ class _Block:
         reduced, window = self.tile.reduced, self.tile.window
         bounded = {i for g in self.s.guards for i in split(g.expr)[1]}
         if window is None or window[1] in bounded:
-            add = self.each_cell([Store(cell, self.product(cell.dtype, self.shift), "+=")])
-            return self.writer.loops(reduced, self.s, add, rolled=True)
+            return self.writer.loops(reduced, self.s, self.added(cell), rolled=True)
         return self.writer.loops(reduced[:-1], self.s, self.slid(*window, cell), rolled=True)
+
+    def added(self, cell: Element) -> list[Node]:
+        """Add the product to the cell of every row, each vector that several rows use read once.
+
+        The operand with the most elements goes by, and those of the others are there before.
+        """
+        parts = [p for p in sympy.Mul.make_args(self.s.body) if isinstance(p, Access)]
+        rows = {p: [i for i in self.rows if any(i in m.free_symbols for m in p.maps)] for p in parts}
+        wide = [p for p in parts if any(self.tile.lane in m.free_symbols for m in p.maps)]
+
+        def elements(part: Access) -> int:
+            vectors = self.vectors if part in wide else 1
+            return vectors * math.prod(self.rows[i].block for i in rows[part])
+
+        passing = max(parts, key=elements)
+        again = [p for p in wide if elements(p) < self.count() * self.vectors]
+        if not again:
+            return self.each_cell([Store(cell, self.product(cell.dtype, self.shift), "+=")])
+        known: dict[Access, Element] = {}
+        before: list[Node] = []
+        here: list[Node] = []
+        for part in again:
+            name = self.names.fresh("held")
+            moved = [] if part == passing else rows[part]
+            more = self.m if self.vectors > 1 else None
+            known[part] = Element(name, (self.place(more, self.vectors, of=moved),), cell.dtype)
+            read = self.read(part, cell.dtype, self.shift)
+            fill = self.beside([Store(known[part], read), Hold(known[part])])
+            room = self.vectors * math.prod(self.rows[i].block for i in moved)
+            some = [Scratch(name, cell.dtype, room), *self.each_of(moved, fill)]
+            if part == passing:
+                here += some
+            else:
+                before += some
+        add = self.beside([Store(cell, self.product(cell.dtype, self.shift, known), "+=")])
+        add = self.each_of([i for i in self.rows if i not in rows[passing]], add)
+        return unrolled([*before, *self.each_of(rows[passing], [*here, *add])])
 
     def slid(self, row: Index, tap: Index, operand: int, cell: Element) -> list[Node]:
         """Add the products of all taps to every row, each vector under the window read once.
@@ -432,7 +468,7 @@ class _Block:
             nodes += [Scratch(acc, vector, self.count())]
             nodes += self.each_row([Store(cell, Number(0, vector))])
             low, high = Number(segment.start, "int64"), Number(segment.stop, "int64")
-            add = self.each_row([Store(cell, self.product(vector, None), "+=")])
+            add = self.added(cell)
             inner.append(Loop(letter, (low,), (high,), tuple(add), segment.block, rolled=True))
             width = Number(segment.block, "int64")
             summed: Expression = cell
