@@ -27,7 +27,7 @@ from codegen.schedule.contraction import Contraction, Operand, contraction
 from codegen.schedule.traffic import LINE, Around, best_order, fetched, fetched_once, touched
 from codegen.schedule.window import Window, slid, windows
 
-BUSY = 4.0  # cycles until a result can be added to: a step takes no less
+BUSY = 5.0  # cycles until a result can be added to: a step takes no less
 ROWS = 16  # the longest block of rows: compilers unroll such loops completely
 ENTRY = 5.0  # cycles to enter the innermost loop once more
 PROMISING = 5  # tiles whose use of memory is looked at
@@ -375,16 +375,16 @@ def _tiles(
     depth = math.prod(sizes[i] for i in order)
     across = [o.strides.get(lane) == 1 for o in nest.operands]
     # Half of the loads of 32 bytes that start anywhere touch two lines, and all of those of 64.
-    split_lines = 1 + width / widest * machine.vector / 64
+    split_lines = 1 + width / widest * machine.vector / 64 * machine.rate
     weights = [
-        (at_once if o.alone(lane) else at_once * split_lines) if v else 0.5
+        (at_once if o.alone(lane) else at_once * split_lines) if v else 0.5 * machine.rate
         for o, v in zip(nest.operands, across, strict=True)
     ]
     aside = nest.target.strides.get(lane) == 1
     others = math.prod(sizes[i] for i in nest.parallel if i != lane)
     passes = others * (once / at_once if parallel else 1.0)
     far = fetched_once(nest) > machine.l2
-    chain = _chain(nest)
+    chain, busy = _chain(nest), BUSY * machine.rate
     sliding = windows(nest, lane) if parallel else ()
     entries = {w: _entries(nest, lane, w) for w in (None, *sliding)}
     rest = [
@@ -406,7 +406,7 @@ def _tiles(
         several = held - most > 1 and not machine.spreads
         if count * copies + held - most + (2 if several else 1) > machine.registers:
             continue
-        multiply = max(count * at_once, BUSY)
+        multiply = max(count * at_once, busy)
         # Elements that leave a vector one by one had better find their neighbours in a row.
         apart = _apart(chain, dict(blocks), vectors) * (2.0 if far else 1.0)
         close = CLOSE if not parallel else 1.0 if aside else apart * width
@@ -419,7 +419,7 @@ def _tiles(
             one = depth * step + entries[window] + count * copies * close
             if not parallel and any(crowded(o, dict(blocks), nest.dtype) for o in nest.operands):
                 one *= CROWDED
-            bound = "multiply-adds" if multiply > BUSY else "latency"
+            bound = "multiply-adds" if multiply > busy else "latency"
             bound = "loads" if loads > multiply else bound
             shape = (lane, lanes, width, blocks, bound, window)
             yield passes / count * one * (1 + 0.03 * tails), shape
