@@ -262,7 +262,9 @@ class _Block:
         The operand with the most elements goes by, and those of the others are there before.
         """
         parts = [p for p in sympy.Mul.make_args(self.s.body) if isinstance(p, Access)]
-        rows = {p: [i for i in self.rows if any(i in m.free_symbols for m in p.maps)] for p in parts}
+        rows = {
+            p: [i for i in self.rows if any(i in m.free_symbols for m in p.maps)] for p in parts
+        }
         wide = [p for p in parts if any(self.tile.lane in m.free_symbols for m in p.maps)]
 
         def elements(part: Access) -> int:

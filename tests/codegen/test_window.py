@@ -1,6 +1,7 @@
 """Rows of a tile read what others have loaded, and finish whole vectors in registers."""
 
 import platform
+import re
 
 import pytest
 import sympy
@@ -72,6 +73,28 @@ def test_rows_share_what_they_load(step: int, gap: int, taps: int) -> None:
 def test_rows_that_look_at_other_places_share_nothing() -> None:
     assert "HOLD(" not in text(depthwise(14, 28, 2, step=2))
     assert "HOLD(" not in text(depthwise(14, 28, step=2, gap=2))  # odd rows are seen by nobody
+
+
+def gram(dtype: str = "float32") -> Program:
+    """Products of rows with rows: lanes run along what is summed, and rows share both operands."""
+    a, b = (Tensor(n, (8, 64), dtype) for n in "ab")  # type: ignore[arg-type]
+    c = Tensor("c", (8, 8), dtype)  # type: ignore[arg-type]
+    return Program((a, b), (c,), (statement(c[g, i], "+=", a[g, j] * b[i, j]),))
+
+
+def correlation(dtype: str = "float32") -> Program:
+    """Filters that share the images they slide over: lanes run along the images."""
+    x, w = Tensor("x", (3, 40), dtype), Tensor("w", (8, 3, 5), dtype)  # type: ignore[arg-type]
+    out = Tensor("out", (8, 36), dtype)  # type: ignore[arg-type]
+    return Program((x, w), (out,), (statement(out[g, i], "+=", w[g, j, u] * x[j, i + u]),))
+
+
+@pytest.mark.parametrize("machine", [Machine(), HALVED, NARROW])
+@pytest.mark.parametrize("program", [gram(), correlation(), gram("float64")])
+def test_a_vector_that_several_rows_use_is_read_once(program: Program, machine: Machine) -> None:
+    added = re.findall(r"acc\w*\[.*\] \+= .*", text(program, machine))
+    assert added and not [line for line in added if re.search(r"x\d+ \*\)&", line)]
+    assert_agree([integers(program)], Options(machine=machine, layouts=False, exact=True))
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="flags of x86")
