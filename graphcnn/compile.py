@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import operator
 import os
 import threading
@@ -153,9 +152,7 @@ def _prepared(once: Plan, lowered: Lowered, backend: str) -> dict[str, Array]:
         values = interpret(once.program, given, {})
         return {t.name: np.ascontiguousarray(values[t.name]) for t in once.program.outputs}
     room = Room(len(once.program.outputs))
-    results = {
-        t.name: room.empty(*_sized(t.shape, np.dtype(t.dtype))) for t in once.program.outputs
-    }
+    results = {t.name: room.maker(t.shape, np.dtype(t.dtype))() for t in once.program.outputs}
     executable.run(given | results, {})
     return results
 
@@ -321,13 +318,13 @@ class Step:
             if positional or inputs.keys() != self._names:
                 raise wrong_names(positional, inputs, [n for n, _, _ in self._inputs])
             arrays = [as_array(inputs[node.name], node, dtype) for node, _, dtype in self._inputs]
-            bound = self._bind(arrays)
+            bound = self._bound.get(tuple(map(_SHAPE, arrays))) or self._bind(arrays)
             for k, classes in bound.choices:
                 require_classes(self._inputs[k][0], arrays[k], classes)
         except GraphError as error:
             who = f"call of {self.plan.program.name!r}"
             raise error.at(who, user_origin(), shown(inputs, positional)) from None
-        outputs = [self._room.empty(*output) for output in bound.outputs]
+        outputs = [empty() for empty in bound.outputs]
         with self._lock:
             if self._native is None:
                 self._interpret(arrays, outputs, bound)
@@ -344,21 +341,16 @@ class Step:
 
     def _bind(self, arrays: Sequence[Array]) -> _Binding:
         """Give what follows from the shapes: sizes, output shapes, scratch memory."""
-        key = tuple(map(_SHAPE, arrays))
-        found = self._bound.get(key)
-        if found is None:
-            try:
-                dims = bind_dims(
-                    (t, a.shape) for (_, t, _), a in zip(self._inputs, arrays, strict=True)
-                )
-            except SizeError as error:
-                raise misfit([n for n, _, _ in self._inputs], arrays, str(error)) from None
-            require_sizes(self.graph.nodes, dims)
-            found = _Binding(dims, self)
-            if len(self._bound) > 256:
-                self._bound.clear()
-            self._bound[key] = found
-        return found
+        try:
+            dims = bind_dims(
+                (t, a.shape) for (_, t, _), a in zip(self._inputs, arrays, strict=True)
+            )
+        except SizeError as error:
+            raise misfit([n for n, _, _ in self._inputs], arrays, str(error)) from None
+        require_sizes(self.graph.nodes, dims)
+        if len(self._bound) > 256:
+            self._bound.clear()
+        return self._bound.setdefault(tuple(map(_SHAPE, arrays)), _Binding(dims, self))
 
     def _interpret(self, arrays: list[Array], outputs: list[Array], bound: _Binding) -> None:
         program = self.plan.rewritten
@@ -419,11 +411,6 @@ class _Native:
         self._entry(pointers, self._scratch, bound.dims, self._team)
 
 
-def _sized(shape: Sequence[Any], dtype: np.dtype[Any]) -> tuple[Sequence[int], np.dtype[Any], int]:
-    """Give a shape and a type with the bytes that such an array takes."""
-    return shape, dtype, math.prod(shape) * dtype.itemsize
-
-
 class _Binding:
     """What a set of input shapes implies, computed once for each."""
 
@@ -431,7 +418,7 @@ class _Binding:
         program = step.plan.program
         self.sizes = sizes
         self.outputs = [
-            _sized(tuple(evaluate(n, sizes) for n in t.shape), np.dtype(t.dtype))
+            step._room.maker(tuple(evaluate(n, sizes) for n in t.shape), np.dtype(t.dtype))
             for t in program.outputs
         ]
         self.choices = [(k, evaluate(n, sizes)) for k, n in step._choices]

@@ -6,9 +6,11 @@ take longer than the step itself, and allocators give much of it back as soon as
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,20 +31,24 @@ class Room:
         self._lock = threading.Lock()
         self._kept: dict[int, list[npt.NDArray[np.uint8]]] = {}
 
-    def empty(self, shape: Sequence[int], dtype: np.dtype[Any], size: int) -> npt.NDArray[Any]:
-        """Give an array of so many bytes that is not filled yet; it starts where vectors may start.
+    def maker(self, shape: Sequence[int], dtype: np.dtype[Any]) -> Callable[[], npt.NDArray[Any]]:
+        """Give what makes arrays that are not filled yet; they start where vectors may start.
 
-        >>> room, array = Room(), ((256, 256), np.dtype("float32"), 262144)
-        >>> first = room.empty(*array)
+        >>> empty = Room().maker((256, 256), np.dtype("float32"))
+        >>> first = empty()
         >>> place = first.ctypes.data
-        >>> room.empty(*array).ctypes.data == place
+        >>> empty().ctypes.data == place
         False
         >>> del first
-        >>> room.empty(*array).ctypes.data == place
+        >>> empty().ctypes.data == place
         True
         """
+        size = math.prod(shape) * dtype.itemsize
         if size < LARGE:
-            return np.empty(shape, dtype)
+            return partial(np.empty, shape, dtype)
+        return partial(self._empty, shape, dtype, size)
+
+    def _empty(self, shape: Sequence[int], dtype: np.dtype[Any], size: int) -> npt.NDArray[Any]:
         with self._lock:
             return self._bytes(size).view(dtype).reshape(shape)
 

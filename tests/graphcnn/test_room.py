@@ -60,11 +60,11 @@ def test_several_results_of_a_size_each_have_their_place() -> None:
 
 
 def test_no_more_is_kept_than_two_of_a_size() -> None:
-    room = Room()
-    held = [room.empty((N, N), KIND, X.nbytes) for _ in range(10)]
+    empty = Room().maker((N, N), KIND)
+    held = [empty() for _ in range(10)]
     places = [h.ctypes.data for h in held]
     del held
-    again = [room.empty((N, N), KIND, X.nbytes) for _ in range(2)]
+    again = [empty() for _ in range(2)]
     assert {a.ctypes.data for a in again} == {*places[-2:]}
 
 
