@@ -28,7 +28,7 @@ Layer = Callable[["Growing", Node], Node]
 
 LEAST, MOST = 8, 12  # ops, before any gradient
 STARTS = ((2, 5, 4), (1, 6, 3), (7,), (4,))
-BATCHES = (1, 2, 3, 5)
+BATCHES = (1, 2, 3, 5, 70)  # the last one is enough for threads to share
 WIDEST = 24  # channels or features: concatenation doubles them
 
 

@@ -100,8 +100,9 @@ def test_random_graphs_are_not_all_alike() -> None:
     ops = {node.op for seed in range(COUNT) for node in ops_of(graph(seed))}
     assert len(ops) > 40, sorted(ops)
     with every_loop_shared():
-        (plan,) = make_plans([graph(0).case])
-        assert any(nest.function.tasks for nest in plan.nests)
+        plans = make_plans(graph(seed).case for seed in range(20))
+        shared = [any(nest.function.tasks for nest in plan.nests) for plan in plans]
+    assert sum(shared) >= 10
 
 
 def ops_of(made: RandomGraph) -> Iterator[Node]:
