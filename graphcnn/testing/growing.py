@@ -244,7 +244,7 @@ def grow(
 
     Layers of one's own are functions of the growing graph, which gives weights, and of a node. Each
     is there at least once, near the input, which has the shape `start` after its batch axis; where
-    one refuses a later node with an error of shapes, another layer takes its place.
+    one refuses a later node with a `GraphError`, another layer takes its place.
 
     >>> def scaled(grow, x):
     ...     return x * grow.weight(x.shape[1])
@@ -269,7 +269,7 @@ def _grown(growing: Growing, node: Node, own: Sequence[Layer]) -> Node:
     layer = growing.random.choice((*fitting, *own))
     try:
         return layer(growing, node)
-    except g.ShapeError:
+    except g.GraphError:
         if layer in fitting:
             raise
     return _unary(growing, node)
