@@ -12,6 +12,7 @@ from graphcnn.backward import grad
 from graphcnn.compile import Step, compile
 from graphcnn.draw import draw
 from graphcnn.errors import CallError, DTypeError, GradientError, GraphError, ShapeError
+from graphcnn.fit import batches, fit
 from graphcnn.graph import Graph, Node, Parameter, constant, dim, input, parameter
 from graphcnn.lint import lint
 from graphcnn.matrix import as_matrix
@@ -151,6 +152,7 @@ __all__ = [
     "as_matrix",
     "astype",
     "avg_pool2d",
+    "batches",
     "broadcast_to",
     "clip",
     "compile",
@@ -168,6 +170,7 @@ __all__ = [
     "exp",
     "expand_dims",
     "expm1",
+    "fit",
     "flatten",
     "flip",
     "gelu",

@@ -31,9 +31,14 @@ from codegen.nest import (
 
 ENOUGH = 32  # tasks: more balance no better, and cost more to hand out
 MANY = 16  # tasks: these do if the loops inside cannot be shared as one
+# Iterations of a task, where each is so short that compilers turn several into vectors. Where two
+# products are added they may fuse either one into a multiply-add, and do not choose alike for
+# vectors and for what is left over; between stretches of whole vectors nothing is.
+GRAIN = 64
 LEAST = 20_000  # operations for which it pays to wake somebody up
 CALL = 12  # operations that a function of the mathematics library stands for
 FIRST, LAST = Name("first"), Name("last")
+ZERO = Number(0, "int64")
 
 
 @dataclass(frozen=True)
@@ -86,13 +91,17 @@ def _phase(loop: Loop) -> Phase:
     count = trips[0]
     for more in trips[1:]:
         count = _product(count, more)
-    least = max(2, int(-(-LEAST // max(1.0, sum(map(_work, body))))))
-    if isinstance(count, Number) and count.value < least:
-        return Phase((loop,), None)
     (only, *others) = chain
-    if not others and only.start == (Number(0, "int64"),) and only.step == 1:
-        shared: Loop = replace(only, start=(FIRST,), stop=(LAST,), shared=False)
-        return Phase((shared,), count, least)
+    straight = not others and only.start == (ZERO,) and only.step == 1
+    grain = GRAIN if straight and _elements(body) < GRAIN else 1
+    least = max(2, int(-(-LEAST // (grain * max(1.0, sum(map(_work, body)))))))
+    tasks = _grains(count, grain)
+    if isinstance(tasks, Number) and tasks.value < least:
+        return Phase((loop,), None)
+    if straight:
+        stop = (_times(LAST, grain), *(only.stop if grain > 1 else ()))
+        shared: Loop = replace(only, start=(_times(FIRST, grain),), stop=stop, shared=False)
+        return Phase((shared,), tasks, least)
     lets: list[Node] = []
     for k, link in enumerate(chain):
         at: Expression = Name("task")
@@ -100,12 +109,11 @@ def _phase(loop: Loop) -> Phase:
             at = Apply("/", (at, inner), "int64")
         if k:
             at = Apply("mod", (at, trips[k]), "int64")
-        if link.step != 1:
-            at = Apply("*", (at, Number(link.step, "int64")), "int64")
-        if link.start != (Number(0, "int64"),):
+        at = _times(at, link.step)
+        if link.start != (ZERO,):
             at = Apply("+", (at, link.start[0]), "int64")
         lets.append(Let(link.index, "int64", at))
-    return Phase((Loop("task", (FIRST,), (LAST,), (*lets, *body)),), count, least)
+    return Phase((Loop("task", (FIRST,), (LAST,), (*lets, *body)),), tasks, least)
 
 
 def _chain(loop: Loop) -> list[Loop]:
@@ -133,11 +141,22 @@ def _trips(loop: Loop) -> Expression:
     (start,), (stop,) = loop.start, loop.stop
     if isinstance(start, Number) and isinstance(stop, Number):
         return Number(max(0, -(-int(stop.value - start.value) // loop.step)), "int64")
-    length = stop if start == Number(0, "int64") else Apply("-", (stop, start), "int64")
-    if loop.step == 1:
-        return length
-    more = Apply("+", (length, Number(loop.step - 1, "int64")), "int64")
-    return Apply("/", (more, Number(loop.step, "int64")), "int64")
+    length = stop if start == ZERO else Apply("-", (stop, start), "int64")
+    return _grains(length, loop.step)
+
+
+def _grains(count: Expression, size: int) -> Expression:
+    """How many parts of this size there are, the last one perhaps smaller."""
+    if size == 1:
+        return count
+    if isinstance(count, Number):
+        return Number(-(-int(count.value) // size), "int64")
+    more = Apply("+", (count, Number(size - 1, "int64")), "int64")
+    return Apply("/", (more, Number(size, "int64")), "int64")
+
+
+def _times(at: Expression, size: int) -> Expression:
+    return at if size == 1 else Apply("*", (at, Number(size, "int64")), "int64")
 
 
 def _product(a: Expression, b: Expression) -> Expression:
@@ -162,12 +181,16 @@ def _number(e: Expression) -> float:
     return float(TYPICAL)
 
 
+def _about(loop: Loop) -> float:
+    """About how often the body runs."""
+    return max(1.0, (_number(loop.stop[0]) - _number(loop.start[0])) / loop.step)
+
+
 def _work(node: Node) -> float:
     """About how many operations a node takes."""
     match node:
-        case Loop(_, start, stop, body, step):
-            trips = max(1.0, (_number(stop[0]) - _number(start[0])) / step)
-            return trips * sum(map(_work, body))
+        case Loop():
+            return _about(node) * sum(map(_work, node.body))
         case When(_, body):
             return 1 + sum(map(_work, body))
         case Let(_, _, value) | Store(_, value):
@@ -183,6 +206,12 @@ def _operations(e: Expression) -> float:
             known = not op.isidentifier() or op in ("neg", "select", "cast", "and", "or", "not")
             return (1 if known else CALL) + sum(map(_operations, args))
     return 0
+
+
+def _elements(body: Sequence[Node]) -> float:
+    """About how often the innermost of these nodes run."""
+    loops = [node for node in body if isinstance(node, Loop)]
+    return sum(_about(one) * _elements(one.body) for one in loops) if loops else 1.0
 
 
 def _names(expressions: Sequence[Expression]) -> set[str]:

@@ -52,7 +52,7 @@ class Turn:
     def width(self, dtype: str, most: int) -> int | None:
         """The side of the blocks, of which whole ones stand side by side; None if none do."""
         widths = (most, most // 2, most // 4)
-        fits = (w for w in widths if self.across % w == 0 and self.length >= w)
+        fits = (w for w in widths if w and self.across % w == 0 and self.length >= w)
         return next((w for w in fits if f"{dtype}x{w}" in TURNED), None)
 
 

@@ -5,8 +5,7 @@ import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -18,24 +17,12 @@ from codegen.interpret import interpret
 from codegen.notation import Tensor
 from codegen.program import Program
 from codegen.sizes import evaluate
-from tests.codegen.calling import Array, Arrays, Call, build_side_by_side, make
+from graphcnn.testing import Case, differences
+from tests.codegen.calling import Arrays, Call, build_side_by_side, make
 
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 BUILDS = os.cpu_count() or 1  # side by side
 LINES = 200  # of C for which a compiler of its own pays
-
-
-@dataclass(frozen=True)
-class Case:
-    """A program with arrays for its inputs and parameters, and the values of its dims."""
-
-    program: Program
-    arrays: Mapping[str, Array]
-    dims: Mapping[Dim, int]
-
-    def __str__(self) -> str:
-        dims = ", ".join(f"{d} = {n}" for d, n in self.dims.items())
-        return f"{self.program}\nwith {dims or 'no dims'}"
 
 
 def integers(
@@ -136,23 +123,6 @@ def call_of(plan: Plan, case: Case) -> Call:
         dims=[case.dims[d] for d in program.dims],
         workspace=plan.memory.workspace(case.dims),
     )
-
-
-def differences(
-    found: Mapping[str, Array], wanted: Mapping[str, Array], tolerance: float = 0
-) -> Iterator[str]:
-    """Say where two results differ; a tolerance is relative to the largest value of the array."""
-    assert found.keys() == wanted.keys()
-    for name, array in wanted.items():
-        other = found[name]
-        if array.size == 0 or array.dtype.kind != "f" or tolerance == 0:
-            same = np.array_equal(other, array, equal_nan=array.dtype.kind == "f")
-        else:
-            finite = np.where(np.isfinite(array), abs(array), 0)
-            atol = tolerance * max(1.0, float(finite.max()))
-            same = np.allclose(other, array, rtol=tolerance, atol=atol, equal_nan=True)
-        if not same:
-            yield f"{name}: found\n{other}\nwanted\n{array}"
 
 
 def assert_agree(

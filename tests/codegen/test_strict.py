@@ -1,7 +1,7 @@
 """All C that comes out compiles without a warning and touches nothing that is not its own."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,14 +12,12 @@ from codegen.build import find_toolchain
 from codegen.compile import PLAIN, Options, Plan, load, make_plan
 from codegen.notation import FLOATS, Tensor, indices, statement
 from codegen.program import Program
-from codegen.sizes import bind_dims
-from graphcnn.graph import Node
 from graphcnn.op import REGISTRY
-from graphcnn.program import to_program
+from graphcnn.testing import apply, case_of
+from graphcnn.testing.strategies import arguments_of
 from tests.codegen.drawing import random_cases
 from tests.codegen.running import (
     COMPILERS,
-    Array,
     Case,
     assert_clean,
     assert_plans_agree,
@@ -30,20 +28,11 @@ from tests.codegen.running import (
     run_c,
     start_sanitized,
 )
-from tests.graphcnn.ops.building import build as build_op
-from tests.graphcnn.ops.building import gradients
-from tests.graphcnn.ops.strategies import arguments_of
 
 OPTIONS = {"default": Options(), "plain": PLAIN}
 # Relative to the largest value of an array: executors may differ by the order of sums, by fused
 # products and by their libraries' last digits. 1000 terms at half a unit in the last place each.
 TOLERANCE = 1e-12
-
-
-def case_of(nodes: Iterable[Node], arrays: dict[str, Array]) -> Case:
-    program = to_program([*nodes]).program
-    given = {t.name: np.array(arrays[t.name]) for t in program.inputs}
-    return Case(program, given, bind_dims((t, given[t.name].shape) for t in program.inputs))
 
 
 def op_cases(op: str, examples: int = 2) -> list[Case]:
@@ -54,10 +43,10 @@ def op_cases(op: str, examples: int = 2) -> list[Case]:
     @settings(max_examples=examples, database=None, deadline=None)
     @given(arguments_of(op), st.integers(0, 2**16))
     def collect(arguments: dict[str, object], random: int) -> None:
-        built = build_op(op, arguments)
+        built = apply(op, arguments)
         wanted, arrays = [built.node], dict(built.arrays)
         if built.node.dtype in FLOATS:
-            derived, _ = gradients(built)
+            derived = built.gradients
             wanted += derived
             rng = np.random.default_rng(random)
             arrays["seed"] = rng.uniform(-1, 1, built.node.shape).astype(built.node.dtype)

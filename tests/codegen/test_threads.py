@@ -149,6 +149,15 @@ def test_the_steps_share_their_work() -> None:
     assert "winograd" in str(compiled(f"vgg of {FIXED}").plan.rewritten)
 
 
+def test_a_row_that_is_cut_anywhere_has_the_same_bits() -> None:
+    """Of a sum of two products either may be fused: in vectors one, in what is left another."""
+    x = g.input("x", (50021,))
+    loss = g.mean(g.square(g.sigmoid(x) * g.tanh(x) + x / (2 + x * x)))
+    row = np.random.default_rng(0).normal(size=50021).astype("float32")
+    found = [g.compile(g.grad(loss, x), threads=threads)(x=row).tobytes() for threads in THREADS]
+    assert set(found) == {found[0]}
+
+
 def test_calls_from_several_threads_at_once_do_not_meet() -> None:
     what = "lenet"
     some = cases(what)[-1]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from codegen.affine import Dim
-from codegen.compile import make_plan
+from codegen.compile import Options, make_plan
+from codegen.machine import Machine
 from codegen.notation import Tensor, indices, statement
 from codegen.program import Program
 from tests.codegen.running import COMPILERS, Case, assert_agree
@@ -49,6 +50,12 @@ def test_what_is_turned_is_that_of_the_interpreter(compiler: str) -> None:
 def test_rows_and_columns_that_are_whole_blocks_are_transposed() -> None:
     (nest,) = make_plan(packed(2, 32, 64, 16, "float32")).nests
     assert "transpose" in str(nest.function), str(nest.function)
+
+
+def test_where_a_vector_holds_two_numbers_none_are_transposed() -> None:
+    """A quarter of two is no width at all."""
+    narrow = Options(machine=Machine(vector=16, registers=16, full=16))
+    assert_agree([case(turned(16, 16, "float64"))], narrow)
 
 
 def test_what_is_not_turned_is_copied() -> None:

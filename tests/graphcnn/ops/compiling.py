@@ -22,9 +22,9 @@ from codegen.sizes import bind_dims, evaluate
 from graphcnn.errors import GraphError
 from graphcnn.op import REGISTRY
 from graphcnn.program import to_program
+from graphcnn.testing import Applied, apply
+from graphcnn.testing.strategies import Arguments, arguments_of
 from tests.codegen.running import Array, Arrays, Case, run_c, shape_of
-from tests.graphcnn.ops.building import Built, build, gradients
-from tests.graphcnn.ops.strategies import Arguments, arguments_of
 
 N = Dim("N")
 SIZES = (0, 1, 33)
@@ -103,7 +103,7 @@ def alike(array: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Arr
     return np.asarray(picked, array.dtype)
 
 
-def batches(op: str, arguments: Arguments, dtype: DType) -> Built:
+def batches(op: str, arguments: Arguments, dtype: DType) -> Applied:
     """Apply an op with the dim N for the first axis of all inputs that share it, if it can be.
 
     Where two axes are equal by chance the op refuses, and fewer inputs are taken.
@@ -119,17 +119,17 @@ def batches(op: str, arguments: Arguments, dtype: DType) -> Built:
         for count in range(len(sharing), 0, -1):
             for batched in itertools.combinations(sharing, count):
                 try:
-                    return build(op, arguments, dtype, batched)
+                    return apply(op, arguments, dtype, batched)
                 except GraphError:
                     continue
-    return build(op, arguments, dtype)
+    return apply(op, arguments, dtype)
 
 
 def op_program(op: str, arguments: Arguments, dtype: DType) -> OpProgram:
     built = batches(op, arguments, dtype)
     wanted = [built.node]
     if built.node.dtype in FLOATS:
-        wanted += gradients(built)[0]
+        wanted += built.gradients
     return OpProgram(op, to_program(wanted, name=op).program, built.arrays)
 
 

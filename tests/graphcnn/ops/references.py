@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tests.graphcnn.ops.drawing import both
+from graphcnn.testing.strategies.values import both
 
 Array = npt.NDArray[Any]
 

@@ -13,17 +13,11 @@ from codegen.notation import FLOATS
 from graphcnn.graph import Node
 from graphcnn.op import Definition, Tensor, define, indices
 from graphcnn.op import op as declare
-from tests.graphcnn.ops.building import (
-    assert_slope,
-    build,
-    difference,
-    direction,
-    gradients,
-    weighted,
-)
-from tests.graphcnn.ops.drawing import source
+from graphcnn.testing import apply
+from graphcnn.testing.strategies import arguments_of
+from graphcnn.testing.strategies.values import generators
+from tests.graphcnn.ops.building import assert_slope, difference, direction, weighted
 from tests.graphcnn.ops.executors import EXECUTORS, Executor, run
-from tests.graphcnn.ops.strategies import arguments_of
 
 WITHOUT_GRADIENT = {"stop_gradient"}
 
@@ -32,11 +26,11 @@ def test_a_gradient_is_the_slope(op: str, executor: Executor) -> None:
     @settings(max_examples=4)
     @given(arguments_of(op), st.data())
     def claim(arguments: dict[str, Any], data: st.DataObject) -> None:
-        built, rng = build(op, arguments), source(data.draw)
+        built, rng = apply(op, arguments), data.draw(generators())
         if built.node.dtype not in FLOATS:
             return
         assume(built.node.dtype == "float64")
-        derived, _ = gradients(built)
+        derived = built.gradients
         weights = rng.uniform(-1, 1, built.node.shape)
         found = run(executor, derived, built.arrays | {"seed": weights})
         if op in WITHOUT_GRADIENT:
@@ -58,11 +52,11 @@ def test_a_second_derivative_is_the_slope_of_the_gradient(op: str) -> None:
     @settings(max_examples=2)
     @given(arguments_of(op), st.data())
     def claim(arguments: dict[str, Any], data: st.DataObject) -> None:
-        built, rng = build(op, arguments), source(data.draw)
+        built, rng = apply(op, arguments), data.draw(generators())
         if built.node.dtype not in FLOATS or op in WITHOUT_GRADIENT:
             return
         assume(built.node.dtype == "float64")
-        derived, _ = gradients(built)
+        derived = built.gradients
         floats = {n: built.arrays[n] for n in built.floats}
         one, two = direction(rng, floats), direction(rng, floats)
         arrays = built.arrays | {"seed": rng.uniform(-1, 1, built.node.shape)}

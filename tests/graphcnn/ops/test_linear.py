@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphcnn.op import REGISTRY
-from tests.graphcnn.ops.building import build, gradients
-from tests.graphcnn.ops.drawing import source
+from graphcnn.testing import apply
+from graphcnn.testing.strategies import arguments_of
+from graphcnn.testing.strategies.values import generators
 from tests.graphcnn.ops.executors import EXECUTORS, Executor, run
-from tests.graphcnn.ops.strategies import arguments_of
 
 LINEAR = {
     **dict.fromkeys(
@@ -53,8 +53,8 @@ HOMOGENEOUS = {"bias": None, "value": 0}  # what makes an affine op linear
 def check_adjoint(
     op: str, arguments: dict[str, Any], rng: np.random.Generator, executor: Executor
 ) -> None:
-    built = build(op, arguments | {n: v for n, v in HOMOGENEOUS.items() if n in arguments})
-    derived, _ = gradients(built)
+    built = apply(op, arguments | {n: v for n, v in HOMOGENEOUS.items() if n in arguments})
+    derived = built.gradients
     upstream = rng.uniform(-1, 1, built.node.shape)
     y, *found = run(executor, [built.node, *derived], built.arrays | {"seed": upstream})
     forward = upstream * y
@@ -73,7 +73,7 @@ def test_the_gradient_is_the_exact_adjoint(op: str, executor: Executor) -> None:
     @settings(max_examples=100 if op == "conv2d" else 10)
     @given(arguments_of(op), st.data())
     def claim(arguments: dict[str, Any], data: st.DataObject) -> None:
-        check_adjoint(op, arguments, source(data.draw), executor)
+        check_adjoint(op, arguments, data.draw(generators()), executor)
 
     claim()
 
@@ -85,7 +85,7 @@ def test_ten_thousand_convolutions_are_exact_adjoints() -> None:
     @settings(max_examples=12_000)
     @given(arguments_of("conv2d"), st.data())
     def claim(arguments: dict[str, Any], data: st.DataObject) -> None:
-        check_adjoint("conv2d", arguments, source(data.draw), EXECUTORS["interpreter"])
+        check_adjoint("conv2d", arguments, data.draw(generators()), EXECUTORS["interpreter"])
         # Values count too: every case has numbers of its own.
         checked.add(repr(arguments))
 

@@ -9,11 +9,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from graphcnn.op import REGISTRY
-from tests.graphcnn.ops.building import build, gradients
-from tests.graphcnn.ops.drawing import both, source
+from graphcnn.testing import apply
+from graphcnn.testing.strategies import Arguments, arguments_of
+from graphcnn.testing.strategies.values import both, generators
 from tests.graphcnn.ops.executors import EXECUTORS, run
 from tests.graphcnn.ops.references import sides
-from tests.graphcnn.ops.strategies import Arguments, arguments_of
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -172,10 +172,10 @@ def agree(op: str, arguments: Arguments, rng: np.random.Generator) -> None:
     elif op in SAME_IN_F or op in {"avg_pool2d", "conv_transpose2d"}:
         given["input"] = given.pop("x")
     wanted = positional(op, given)
-    built = build(op, arguments)
+    built = apply(op, arguments)
     nodes, arrays = [built.node], built.arrays
     if wanted.requires_grad and built.node.dtype == "float64":
-        derived, _ = gradients(built)
+        derived = built.gradients
         upstream = rng.uniform(-1, 1, built.node.shape)
         nodes, arrays = [built.node, *derived], arrays | {"seed": upstream}
     y, *found = run(EXECUTORS["interpreter"], nodes, arrays)
@@ -201,7 +201,7 @@ def test_an_op_agrees_with_pytorch(op: str) -> None:
     @settings(max_examples=CONFIGURATIONS.get(op, 10))
     @given(arguments_of(op), st.data())
     def claim(arguments: Arguments, data: st.DataObject) -> None:
-        agree(op, arguments, source(data.draw))
+        agree(op, arguments, data.draw(generators()))
         compared.add(configuration(arguments))
 
     claim()

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 import graphcnn
 from codegen.notation import DType
 from graphcnn.op import REGISTRY
-from tests.graphcnn.ops.building import build, cast
-from tests.graphcnn.ops.drawing import source
+from graphcnn.testing import apply, rounded
+from graphcnn.testing.strategies.catalogue import STRATEGIES, arguments_of
+from graphcnn.testing.strategies.values import generators
 from tests.graphcnn.ops.executors import EXECUTORS, Array, Executor, run
 from tests.graphcnn.ops.references import REFERENCES, expected
-from tests.graphcnn.ops.strategies import STRATEGIES, arguments_of
 
 TOLERANCE = {"float32": 2e-6, "float64": 1e-13}  # of the largest value, times √(values added)
 BATCHED = {
@@ -89,8 +89,8 @@ def test_an_op_computes_its_formula(op: str, dtype: DType, executor: Executor) -
     @settings(max_examples=5)
     @given(arguments_of(op))
     def claim(arguments: dict[str, Any]) -> None:
-        arguments = cast(arguments, dtype)
-        built = build(op, arguments, dtype)
+        arguments = rounded(arguments, dtype)
+        built = apply(op, arguments, dtype)
         (made,) = run(executor, [built.node], built.arrays)
         wanted = expected(op, arguments)
         assert made.shape == wanted.shape == built.node.shape
@@ -115,9 +115,9 @@ def test_a_nan_stays_where_numpy_keeps_it(op: str, executor: Executor) -> None:
             if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or not value.size:
                 continue
             spoilt = value.copy()
-            spoilt.flat[source(data.draw).integers(value.size)] = np.nan
+            spoilt.flat[data.draw(generators()).integers(value.size)] = np.nan
             changed = arguments | {name: spoilt}
-            built = build(op, changed)
+            built = apply(op, changed)
             (made,) = run(executor, [built.node], built.arrays)
             wanted = expected(op, changed)
             if made.dtype.kind == "f":
@@ -136,7 +136,7 @@ def test_a_batch_may_have_any_size(batched_op: str) -> None:
         parameters = BATCHED[batched_op]
         if arguments[parameters[0]].ndim == 0:
             return
-        built = build(batched_op, arguments, batched=parameters)
+        built = apply(batched_op, arguments, batched=parameters)
         (made,) = run(EXECUTORS["interpreter"], [built.node], built.arrays)
         wanted = expected(batched_op, arguments)
         if made.dtype.kind == "f":
