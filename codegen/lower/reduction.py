@@ -30,7 +30,8 @@ from codegen.nest import (
     When,
 )
 from codegen.notation import Access, Reduce, Statement
-from codegen.schedule.order import LANES, SHORTEST, Schedule, far_first
+from codegen.schedule.ends import Ends, ends
+from codegen.schedule.order import LANES, SHORTEST, Schedule, choose_schedule, far_first
 from codegen.schedule.tile import Tile, tile_of
 
 UNROLLED = 16  # steps of a reduction that compilers write one after the other
@@ -55,6 +56,9 @@ class Reductions(Loops):
         """Give the loops of a reduction with its accumulator in registers."""
         head = statements[0]
         tile = tile_of(head, self.machine) if len(statements) == 1 else None
+        parts = ends(head) if tile else None
+        if parts is not None:
+            return self.apart(head, parts, finish, start)
         if tile is not None:
             self.schedules[-1] = tile
             rows = dict(tile.rows)
@@ -79,6 +83,26 @@ class Reductions(Loops):
         else:
             inside = self.partial(statements, schedule, finish, start)
         return self.loops(schedule.outer, unguarded(head), inside, shared=True)
+
+    def apart(self, s: Statement, parts: Ends, finish: Any, start: Statement | None) -> list[Node]:
+        """Give the whole blocks of a reduction, then the last one and the nothing that ends it."""
+        block, place = parts.block, parts.place
+
+        def of(part: Statement) -> list[Node]:
+            return self.accumulated([part], choose_schedule(part), finish, start)
+
+        value: Expression = Number(0, s.target.dtype)
+        if start is not None:
+            value = Apply("+", (self.guarded(start), value), s.target.dtype)
+        around, order = unguarded(s), tuple(i for i in s.parallel if i not in (block, place))
+        low, high = Number(parts.last.sizes[place], "int64"), Number(s.sizes[place], "int64")
+        rest = self.bounded(place, around, finish(value), (*order, block), (low,), (high,))
+        rest = self.loops(order, around, rest, outside=(block,), skip={place}, shared=True)
+        at, after = Number(parts.at, "int64"), Number(parts.at + 1, "int64")
+        last = Loop(
+            self.names.letter(block), (at,), (after,), (*of(parts.last), *rest), shared=True
+        )
+        return [*(of(parts.whole) if parts.whole else ()), last]
 
     def guarded(self, s: Statement, otherwise: Expression | None = None) -> Expression:
         """The value of a point, or of an excluded one: the identity where nothing else is given."""

@@ -11,6 +11,7 @@ runs them, and how many at once, is not seen in the result.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -54,10 +55,34 @@ def phases(nodes: Sequence[Node]) -> tuple[Phase, ...]:
     """Give a kernel's nodes as phases: each loop of its own where nothing else stands beside."""
     if not all(isinstance(node, Loop) for node in nodes):
         return (Phase(tuple(nodes), None),)
-    return tuple(_phase(node) for node in nodes if isinstance(node, Loop))
+    loops = (node for node in nodes if isinstance(node, Loop))
+    return tuple(_phase(part) for loop in loops for part in parted(loop))
 
 
-def joined(nodes: Sequence[Node], tasks: float = 1.0) -> list[Node]:
+def parted(loop: Loop) -> tuple[Loop, ...]:
+    """Give a loop as one for each of those inside where only these make tasks enough.
+
+    Before: for g in 0..3                   After: for g in 0..3
+              for k in 0..48 by 9                    for k in 0..48 by 9
+                ...                                    ...
+              for k in 48..52 by 4                 for g in 0..3
+                ...                                  for k in 48..52 by 4
+                                                       ...
+    """
+    chain = _chain(loop)
+    inside = chain[-1].body if chain else ()
+    shared = [node for node in inside if isinstance(node, Loop) and node.shared]
+    if len(inside) < 2 or len(shared) < len(inside) or _tasks(chain) >= MANY:
+        return (loop,)
+    found: list[Loop] = []
+    for node in shared:
+        for link in reversed(chain):
+            node = replace(link, body=(node,))
+        found += parted(node)
+    return tuple(found)
+
+
+def joined(nodes: Sequence[Node], *, within: bool = False) -> list[Node]:
     """Give loops, whose iterations are independent, with neighbours that count alike made one.
 
     Before: for i in 0..56                  After: for i in 0..56
@@ -68,18 +93,29 @@ def joined(nodes: Sequence[Node], tasks: float = 1.0) -> list[Node]:
                 ...
 
     What the first of them fetches is near when the second needs it, and threads wait for each other
-    once. Nothing inside is shared any more, so the loops must make tasks enough by themselves.
+    once. Where they differ, nothing inside is shared any more, so those around have to make tasks
+    enough; `within` a loop that is shared they make more than that one alone.
     """
     found: list[Node] = []
     for node in nodes:
         last = found[-1] if found else None
-        if isinstance(node, Loop) and isinstance(last, Loop) and node.shared:
-            trips = tasks * _number(_trips(node))
-            if replace(last, body=node.body) == node and trips >= MANY:
-                found[-1] = replace(last, body=tuple(joined([*last.body, *node.body], trips)))
+        if isinstance(last, Loop) and isinstance(node, Loop) and _alike(last, node):
+            both = replace(last, body=tuple(joined([*last.body, *node.body], within=True)))
+            if within or _tasks(_chain(both)) >= MANY:
+                found[-1] = both
                 continue
         found.append(node)
     return found
+
+
+def _alike(one: Loop, other: Loop) -> bool:
+    """Whether two loops are shared, and differ at most in what they do."""
+    return one.shared and replace(one, body=other.body) == other
+
+
+def _tasks(chain: Sequence[Loop]) -> float:
+    """About how many tasks nested loops make."""
+    return math.prod(_number(_trips(link)) for link in chain)
 
 
 def _phase(loop: Loop) -> Phase:

@@ -14,7 +14,7 @@ from codegen.affine import Index, split
 from codegen.freeze import size_of, whole
 from codegen.lower.loops import ZERO
 from codegen.lower.share import joined
-from codegen.lower.vectors import in_vectors
+from codegen.lower.vectors import in_vectors, repeatable
 from codegen.machine import Machine
 from codegen.names import Names
 from codegen.nest import (
@@ -35,7 +35,7 @@ from codegen.nest import (
 )
 from codegen.notation import BYTES, Access, Statement, Tensor
 from codegen.schedule.order import SHORTEST, stride
-from codegen.schedule.tile import FEWEST, Segment, Tile
+from codegen.schedule.tile import FEWEST, Segment, Tile, apart
 from codegen.schedule.traffic import LINE
 
 TURNED = ("float32x16", "float32x8", "float32x4", "float64x8", "float64x4")  # of the runtime
@@ -62,16 +62,20 @@ def tiled(
 ) -> list[Node]:
     """Give the nests of a tile: one for each combination of segments of rows and lanes.
 
-    `order` holds the indices that have no loop around the nests yet, rows among them.
+    `order` holds the indices that have no loop around the nests yet, rows among them. Lanes are
+    done again only where that changes nothing.
     """
     nodes: list[Node] = []
     starts = {i: Name(writer.names.fresh(f"{writer.names.letter(i)}_start")) for i, _ in tile.rows}
-    lanes: tuple[Segment | None, ...] = tile.lanes if tile.lane in s.parallel else (None,)
-    for lane in lanes:
-        for blocks in itertools.product(*(segments for _, segments in tile.rows)):
-            rows = dict(zip(starts, blocks, strict=True))
+    lanes: tuple[Segment | None, ...] = (None,)
+    if tile.lane in s.parallel:
+        again = repeatable(finish(Name("value", s.target.dtype)))
+        lanes = tile.lanes if again else apart(tile.lanes, tile.width)
+    for blocks in itertools.product(*(segments for _, segments in tile.rows)):
+        rows = dict(zip(starts, blocks, strict=True))
+        for lane in lanes:  # stretches of which share all loops but the last
             nodes += _Block(writer, s, tile, rows, lane, starts).nest(order, finish)
-    return joined(nodes)
+    return joined(nodes, within=len(order) < len(tile.order))
 
 
 class _Block:

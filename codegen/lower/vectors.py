@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from codegen.nest import Apply, Element, Expression, Let, Name, Node, Number, Store, names_in
+from codegen.nest import Apply, Element, Expression, Let, Name, Node, Number, Store, When, names_in
 
 SPELLED = ("+", "-", "*", "/", "neg")  # operators that C knows of vectors too
 
@@ -44,6 +44,40 @@ def in_vectors(
             case _:
                 return None
     return found
+
+
+def repeatable(nodes: Sequence[Node]) -> bool:
+    """Whether finishing an element once more changes nothing.
+
+    It does where something is added to in memory, or read where a result is stored: arrays of two
+    names may be one.
+    """
+    stored: set[tuple[Expression, ...]] = set()
+    read: set[tuple[Expression, ...]] = set()
+    for node in nodes:
+        match node:
+            case Let(_, _, e):
+                read |= _places(e)
+            case Store(place, e, "="):
+                read |= _places(e)
+                stored |= _places(place)
+            case When(_, body) if not repeatable(body):
+                return False
+            case When(_, body):
+                pass
+            case _:
+                return False
+    return not stored & read
+
+
+def _places(e: Expression) -> set[tuple[Expression, ...]]:
+    """The coordinates of the elements in an expression."""
+    match e:
+        case Element(_, at):
+            return {at}
+        case Apply(_, args):
+            return {place for a in args for place in _places(a)}
+    return set()
 
 
 @dataclass(frozen=True)

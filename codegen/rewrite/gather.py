@@ -70,12 +70,24 @@ def _overlapping(statement: Statement) -> int | None:
 
 
 def _invert(statement: Statement, axis: int) -> list[Statement] | None:
-    """Solve `h = s·i + Σ d·u + c` for the longest index i; one statement for each phase of h."""
-    constant, coefficients = split(statement.maps[axis])
+    """Solve `h = s·i + Σ d·u + c` for the index i that reaches furthest, where that can be done.
+
+    That leaves the fewest points to visit: so many rows of each phase of h, of which there are s,
+    times the lengths of the others.
+    """
+    _, coefficients = split(statement.maps[axis])
     elsewhere = {s for a, m in enumerate(statement.maps) if a != axis for s in m.free_symbols}
     if elsewhere & set(coefficients) or not all(c.is_Integer for c in coefficients.values()):
         return None
-    solved = max(coefficients, key=lambda i: (_length(statement.sizes[i]), i.name))
+    reach = {i: _length(statement.sizes[i]) * abs(int(c)) for i, c in coefficients.items()}
+    ordered = sorted(coefficients, key=lambda i: (reach[i], i.name), reverse=True)
+    found = (_solve(statement, axis, i) for i in ordered)
+    return next((parts for parts in found if parts is not None), None)
+
+
+def _solve(statement: Statement, axis: int, solved: Index) -> list[Statement] | None:
+    """Solve for one index; one statement for each phase of h."""
+    constant, coefficients = split(statement.maps[axis])
     stride = int(coefficients[solved])
     others = {u: int(c) for u, c in coefficients.items() if u != solved}
     size = statement.target.shape[axis]

@@ -24,6 +24,7 @@ from codegen.affine import Index, split
 from codegen.machine import Machine
 from codegen.notation import BYTES, Guard, Statement
 from codegen.schedule.contraction import Contraction, Operand, contraction
+from codegen.schedule.ends import ends
 from codegen.schedule.traffic import LINE, Around, best_order, fetched, fetched_once, touched
 from codegen.schedule.window import Window, slid, windows
 
@@ -123,9 +124,12 @@ def tile_of(statement: Statement, machine: Machine, lane: Index | None = None) -
     """Give the best register tile of a statement, or None where it is no plain sum of products.
 
     Guards of reads may only bound the loops of the reduction; those of the target are tested when
-    the results are stored. `lane` asks for the best one with this index across lanes.
+    the results are stored; where others end a block early, it is the tile of most blocks. `lane`
+    asks for the best one with this index across lanes.
     """
     nest = contraction(statement)
+    if nest is not None and (parts := ends(statement)):
+        return tile_of(parts.longest, machine, lane)
     if nest is None:
         return None
     letters = tuple(i for i, _ in statement.box)
@@ -350,9 +354,11 @@ def _candidates(
     width = widest
     narrowest = widest if length % widest == 0 else widest * machine.full // machine.vector
     while width >= narrowest:
-        for vectors in (1, 2, 3, 4) if lane in nest.parallel else (1,):
+        again = lane in nest.parallel
+        for vectors in (1, 2, 3, 4) if again else (1,):
             if vectors == 1 or width * vectors <= length:
-                yield from _tiles(nest, machine, lane, cover(length, width * vectors, width), width)
+                lanes = cover(length, width * vectors, width, again=again)
+                yield from _tiles(nest, machine, lane, lanes, width)
         width //= 2
 
 
@@ -552,17 +558,31 @@ def _segments(length: int, block: int) -> Segments:
     return (Segment(0, whole, block), *tail)
 
 
-def cover(length: int, block: int, width: int) -> Segments:
+def cover(length: int, block: int, width: int, *, again: bool = False) -> Segments:
     """Cover the lane index: whole blocks of vectors, then ever narrower vectors.
 
-    >>> [(s.stop - s.start, s.block) for s in cover(44, 32, 16)]
-    [(32, 32), (8, 8), (4, 4)]
+    Where lanes may be done `again`, one vector that reaches back does all that is left.
+
+    >>> [(s.start, s.stop, s.block) for s in cover(39, 32, 16)]
+    [(0, 32, 32), (32, 36, 4), (36, 38, 2), (38, 39, 1)]
+    >>> [(s.start, s.stop, s.block) for s in cover(39, 32, 16, again=True)]
+    [(0, 32, 32), (31, 39, 8)]
     """
     found, at = [], 0
     while at < length:
-        stop = at + (length - at) // block * block
+        left = length - at
+        back = 1 << (left - 1).bit_length()
+        if again and left < min(block, width) and back <= min(width, length):
+            found.append(Segment(length - back, length, back))
+            break
+        stop = at + left // block * block
         if stop > at:
             found.append(Segment(at, stop, block))
         at = stop
         block = width if block > width else block // 2
     return tuple(found)
+
+
+def apart(lanes: Segments, width: int) -> Segments:
+    """Give segments of lanes without those that are done again."""
+    return cover(lanes[-1].stop, lanes[0].block, width)

@@ -21,7 +21,8 @@ from codegen.notation import statement as state
 from codegen.program import Program
 from codegen.rewrite import rewrite
 from codegen.schedule import fuse, lay_out
-from codegen.schedule.tile import Segment, tile_of
+from codegen.schedule.ends import ends
+from codegen.schedule.tile import Segment, apart, tile_of
 from tests.codegen.running import (
     COMPILERS,
     Arrays,
@@ -296,7 +297,10 @@ def test_tiles_visit_every_point_once(machine: str) -> None:
     for s in sums(MACHINES[machine]):
         if tile := tile_of(s, MACHINES[machine]):
             tiles += 1
-            for index, segments in ((tile.lane, tile.lanes), *tile.rows):
+            s = parts.longest if (parts := ends(s)) else s
+            once = apart(tile.lanes, tile.width) if tile.lane in s.parallel else tile.lanes
+            assert {*points(tile.lanes)} == {*points(once)}, f"{s}\n{tile}"
+            for index, segments in ((tile.lane, once), *tile.rows):
                 assert points(segments) == [*range(s.sizes[index])], f"{s}\n{tile}"
             loops = [*tile.order, *tile.reduced, tile.lane]
             assert Counter(loops) == Counter(m for m, _ in s.box), f"{s}\n{tile}"

@@ -104,6 +104,24 @@ def test_gather_gives_each_phase_of_a_stride_a_statement() -> None:
     ]
 
 
+def test_gather_solves_for_what_reaches_furthest() -> None:
+    few = program(
+        statement(x(13, name="dx")[2 * i + u], "+=", x(4, name="dy")[i] * x(7, name="w")[u])
+    )
+    assert shown(gather(few)) == [
+        "dx[2·i] += dy[i - u]·w[2·u]   where 0 ≤ i - u < 4",
+        "dx[2·i + 1] += dy[i - u]·w[2·u + 1]   where 0 ≤ i - u < 4",
+    ]
+    agree(few, dy=np.arange(4), w=np.arange(7))
+
+
+def test_gather_solves_for_another_where_that_cannot_be_done() -> None:
+    mirrored = program(
+        statement(x(13, name="dx")[u - 2 * i + 6], "+=", x(4, name="dy")[i] * x(7, name="w")[u])
+    )
+    assert shown(gather(mirrored)) == ["dx[u] += dy[i]·w[2·i + u - 6]   where 0 ≤ 2·i + u - 6 < 7"]
+
+
 def test_gather_leaves_what_it_cannot_solve() -> None:
     diagonal = program(statement(x(9, 9, name="y")[i + u, i], "+=", x(7)[i] * x(3, name="w")[u]))
     assert gather(diagonal) == diagonal

@@ -3,7 +3,7 @@
 import pytest
 
 from codegen.compile import Options
-from codegen.lower.share import MANY, joined
+from codegen.lower.share import MANY, joined, parted, phases
 from codegen.machine import Machine
 from codegen.nest import Element, Loop, Name, Node, Number, Store
 from codegen.notation import Tensor, indices, statement
@@ -35,6 +35,30 @@ def test_loops_that_count_alike_are_one_if_they_make_tasks_enough() -> None:
 def test_loops_further_in_are_joined_too() -> None:
     (one,) = joined([loop("j", 32, loop("n", 4, loop("k", 6, write(a)))) for a in "yz"])
     assert one == loop("j", 32, loop("n", 4, loop("k", 6, write("y"), write("z"))))
+
+
+def test_within_a_loop_those_that_count_alike_are_one_however_few() -> None:
+    (one,) = joined(nests(2), within=True)
+    assert one == loop("i", 2, loop("k", 6, write("y")), loop("k", 9, write("z")))
+
+
+def test_loops_are_joined_where_those_further_in_make_tasks_enough() -> None:
+    (one,) = joined([loop("j", 3, loop("n", MANY, loop("k", 6, write(a)))) for a in "yz"])
+    assert one == loop("j", 3, loop("n", MANY, loop("k", 6, write("y"), write("z"))))
+
+
+def test_a_loop_around_others_is_parted_where_it_makes_few_tasks() -> None:
+    first, second = loop("k", 60, write("y")), loop("k", 9, write("z"))
+    assert parted(loop("i", 3, first, second)) == (loop("i", 3, first), loop("i", 3, second))
+    assert len(phases([loop("i", 3, first, second)])) == 2
+    enough = loop("i", MANY, first, second)
+    assert parted(enough) == (enough,)
+
+
+def test_what_shares_anything_but_the_loop_is_not_parted() -> None:
+    for other in (write("z"), loop("k", 9, write("z"), shared=False)):
+        together = loop("i", 3, loop("k", 60, write("y")), other)
+        assert parted(together) == (together,)
 
 
 def test_what_is_not_shared_or_counts_otherwise_stays_apart() -> None:

@@ -120,4 +120,4 @@ def test_what_the_caches_hold_is_not_streamed() -> None:
 
 
 def test_rows_that_are_not_whole_lines_are_not_streamed() -> None:
-    assert not streamed(cut(90, 60))
+    assert not streamed(product(90, 60))
