@@ -21,7 +21,8 @@ from codegen.notation import statement as state
 from codegen.program import Program
 from codegen.rewrite import rewrite
 from codegen.schedule import fuse, lay_out
-from codegen.schedule.tile import Segment, tile_of
+from codegen.schedule.search import Segment
+from codegen.schedule.tile import tile_of
 from tests.codegen.running import (
     COMPILERS,
     Arrays,
