@@ -9,7 +9,6 @@ Of rows i and j of 6, none, one or both run in blocks, of at most four rows in a
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -68,9 +67,10 @@ def _grid(sizes: tuple[int, ...], most: int) -> tuple[Column, Column]:
     for k in range(min(TOGETHER, len(sizes)) + 1):
         for places in itertools.combinations(range(len(sizes)), k):
             axes = [blocks_of(sizes[p]) for p in places]
-            part = np.ones((len(sizes), math.prod(map(len, axes))), np.int64)
-            for p, axis in zip(places, np.meshgrid(*axes, indexing="ij"), strict=True):
-                part[p] = axis.ravel()
+            part = np.ones((len(sizes), *map(len, axes)), np.int64)
+            for turn, (p, axis) in enumerate(zip(places, axes, strict=True)):
+                part[p] = axis.reshape(-1, *(1 for _ in places[turn + 1 :]))
+            part = part.reshape(len(sizes), -1) if len(sizes) else np.ones((0, 1), np.int64)
             parts.append(part[:, part.prod(axis=0) <= max(most, 1)])
     every = np.concatenate(parts, axis=1)
     return every, every.prod(axis=0)

@@ -31,7 +31,7 @@ from codegen.schedule.search import (
     reduction_order,
     shapes,
 )
-from codegen.schedule.traffic import Around, best_order, fetched, touched
+from codegen.schedule.traffic import Around, best_order, touched
 from codegen.schedule.window import Window
 
 SEVERAL = 8  # tiles that are worth measuring
@@ -284,9 +284,7 @@ def _placed(machine: Machine, tile: Candidate) -> Candidate:
         inside[tile.lane] = block
         lane = [Around(tile.lane, -(-sizes[tile.lane] // block), sizes[tile.lane])]
     loops = [Around(i, -(-sizes[i] // blocks.get(i, 1)), sizes[i]) for i in tile.order]
-    order, far = best_order(nest, loops, lane, inside, machine.l2)
-    by_index = {loop.index: loop for loop in loops}
-    near = fetched(nest, [*(by_index[i] for i in order), *lane], inside, machine.l1)
+    order, far, near = best_order(nest, loops, lane, inside, (machine.l1, machine.l2))
     memory = max(far / FAR, near / (NEAR if lane else NEAR / 2))
     if any(crowded(o, blocks, nest.dtype) for o in (*nest.operands, nest.target)):
         memory *= CROWDED
