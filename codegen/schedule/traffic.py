@@ -90,6 +90,8 @@ def best_order(
     if fetched_once(nest) <= FILLED * far:
         moving, still = [], [*moving, *still]  # all stays near in any order
     footprints = _footprints(nest, (*loops, *lane), tile)
+    if sum(footprints(frozenset())) > FILLED * far:
+        moving, still = [], [*moving, *still]  # nothing stays near in any order
     best: tuple[tuple[Around, ...], float] | None = None
     for order in itertools.permutations(moving):
         around = (*order, *still, *lane)
@@ -142,6 +144,8 @@ def _footprint(
 
 def _reach(axis: Axis, extents: Mapping[int, int]) -> int:
     """How many places along an axis are visited while each index covers its extent."""
+    if len(axis.moves) == 1:
+        return extents.get(axis.moves[0][0], 1)
     reach = points = 1
     for i, c in axis.moves:
         extent = extents.get(i, 1)
