@@ -417,6 +417,8 @@ def _formed(layout: Layout, at: int) -> tuple[Statement, tuple[Statement, ...]]:
     rules = {i: width * letters[i][0] + letters[i][1] for i, width in cuts.items()}
 
     def moved(expr: Any) -> Any:
+        if isinstance(expr, Index):  # as most are
+            return rules.get(expr, expr)
         return sympy.expand(expr.xreplace(rules))
 
     def placed(tensor: Tensor, maps: tuple[Any, ...]) -> Access:
