@@ -1,9 +1,11 @@
 """Blocks of rows worth trying, as columns: one choice is one entry of each.
 
-Of rows i and j of 6, none, one or both run in blocks, of at most four rows in all:
+Of rows i and j of 6, one or both run in blocks, of two to four rows in all:
 
-    i  1 2 3 1 1 2
-    j  1 1 1 2 3 2
+>>> for column in rows_of((6, 6), (4,), streams=False, slides=False).blocks:
+...     print(*column)
+2 3 1 1 2
+1 1 2 3 2
 """
 
 from __future__ import annotations
