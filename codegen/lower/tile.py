@@ -35,7 +35,8 @@ from codegen.nest import (
 )
 from codegen.notation import BYTES, Access, Statement, Tensor
 from codegen.schedule.order import SHORTEST, stride
-from codegen.schedule.tile import FEWEST, Segment, Tile, apart
+from codegen.schedule.search import FEWEST, Segment, apart
+from codegen.schedule.tile import Tile
 from codegen.schedule.traffic import LINE
 
 TURNED = ("float32x16", "float32x8", "float32x4", "float64x8", "float64x4")  # of the runtime

@@ -221,7 +221,7 @@ def _axis(kernel: Kernel, letters: Letters, tensor: Tensor) -> int | None:
 
 def _passed(current: _Open, program: Program, apart: Collection[Tensor]) -> tuple[Tensor, ...]:
     """The tensors that only the kernels of a group would see; none if it cannot be one."""
-    own = set(current.kernels)
+    own = current.kernels
     outside = {*apart, *program.outputs, *program.inputs, *program.parameters}
     made = [t for k in current.kernels for t in k.made]
     if any(t in outside for k in current.kernels[:-1] for t in k.made):
@@ -233,10 +233,11 @@ def _passed(current: _Open, program: Program, apart: Collection[Tensor]) -> tupl
     if not passed or sum(map(_bytes, passed)) < LEAST:
         return ()
     if any(
-        new in k.made and old in o.reads
+        old in k.reads
         for old, new in program.updates
+        if new in inside_
         for k in own
-        for o in own - {k}
+        if new not in k.made
     ):
         return ()  # an iteration would write over what another one reads
     if any(not k.stages[0].whole and k.made[0] not in passed for k in own):

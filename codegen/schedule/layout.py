@@ -72,7 +72,11 @@ def lay_out(program: Program, machine: Machine, rank: int = 0) -> Program:
     if not any(contraction(s) for s in program.statements):
         return program
     copied, copies = _with_copies(program)
-    found = sorted(_strategies(copied, machine), key=lambda layout: layout.cycles)
+    found: list[Layout] = []
+    for start in reversed([*_strategies(copied, machine)]):  # what shares blocks is mostly better
+        limit = found[0].cycles if found and rank == 0 else math.inf
+        found.insert(0, _decided(start, machine, limit))
+    found.sort(key=lambda layout: layout.cycles)
     return _without_copies(_applied(found[min(rank, len(found) - 1)]), copies)
 
 
@@ -123,7 +127,7 @@ def _strategies(program: Program, machine: Machine) -> Iterator[Layout]:
     for tensor, axis in shared:
         for at, maps in places[tensor]:
             barred.setdefault(at, set()).add(maps[axis])
-    yield _decided(Layout(program, places, barred), machine)
+    yield Layout(program, places, barred)
     width = _block_width({t.shape[axis] for t, axis in shared}, machine)
     if width:
         layout = Layout(program, places, {})
@@ -131,7 +135,7 @@ def _strategies(program: Program, machine: Machine) -> Iterator[Layout]:
             blocks = Blocks(axis, width)
             if tensor.dtype == "float32" and _may_block(layout, tensor, blocks):
                 layout.blocked[tensor] = blocks
-        yield _decided(layout, machine)
+        yield layout
 
 
 def _block_width(sizes: set[Size], machine: Machine) -> int:
@@ -170,8 +174,11 @@ def _long(size: Size) -> bool:
     return not isinstance(size, int) or size >= SHORTEST
 
 
-def _decided(layout: Layout, machine: Machine) -> Layout:
-    """Decide for each sum of products, the longest first, then for whatever hangs on them."""
+def _decided(layout: Layout, machine: Machine, limit: float) -> Layout:
+    """Decide for each sum of products, the longest first, then for whatever hangs on them.
+
+    A layout that takes more cycles than the limit is left undecided, for it is not taken.
+    """
     program = layout.program
     sums = []
     for at, s in enumerate(program.statements):
@@ -179,6 +186,8 @@ def _decided(layout: Layout, machine: Machine) -> Layout:
         if nest is not None:
             sums.append((nest.products, -at))
     for _, at in sorted(sums, reverse=True):
+        if layout.cycles > limit:
+            return layout
         layout.cycles += _decide(layout, -at, machine)
         layout.settled.add(-at)
     _spread(layout)
@@ -408,6 +417,8 @@ def _formed(layout: Layout, at: int) -> tuple[Statement, tuple[Statement, ...]]:
     rules = {i: width * letters[i][0] + letters[i][1] for i, width in cuts.items()}
 
     def moved(expr: Any) -> Any:
+        if isinstance(expr, Index):  # as most are
+            return rules.get(expr, expr)
         return sympy.expand(expr.xreplace(rules))
 
     def placed(tensor: Tensor, maps: tuple[Any, ...]) -> Access:

@@ -77,22 +77,31 @@ def touched(nest: Contraction) -> float:
 
 def best_order(
     nest: Contraction, loops: Sequence[Around], lane: Sequence[Around], tile: Mapping[int, int],
-    cache: int,
-) -> tuple[tuple[int, ...], float]:  # fmt: skip
-    """Give the order of loops, outermost first, that fetches the fewest bytes, and how many."""
+    caches: tuple[int, int],
+) -> tuple[tuple[int, ...], float, float]:  # fmt: skip
+    """Give the order of loops, outermost first, that fetches the fewest bytes, and how many.
+
+    That is from beyond the second of two caches; with them come those from beyond the first.
+    """
     longest = sorted(loops, key=lambda loop: loop.trips, reverse=True)[:ORDERED]
     moving = [loop for loop in loops if loop.trips > 1 and loop in longest]
     still = [loop for loop in loops if loop not in moving]
-    if fetched_once(nest) <= FILLED * cache:
+    near, far = caches
+    if fetched_once(nest) <= FILLED * far:
         moving, still = [], [*moving, *still]  # all stays near in any order
     footprints = _footprints(nest, (*loops, *lane), tile)
-    best: tuple[tuple[int, ...], float] | None = None
+    if sum(footprints(frozenset())) > FILLED * far:
+        moving, still = [], [*moving, *still]  # nothing stays near in any order
+    best: tuple[tuple[Around, ...], float] | None = None
     for order in itertools.permutations(moving):
-        count = _fetched(nest, (*order, *still, *lane), footprints, cache)
+        around = (*order, *still, *lane)
+        count = _fetched(nest, around, footprints, far)
         if best is None or count < 0.98 * best[1]:
-            best = tuple(loop.index for loop in (*order, *still)), count
+            best = around, count
     assert best is not None
-    return best
+    around, count = best
+    indices = tuple(loop.index for loop in around[: len(loops)])
+    return indices, count, _fetched(nest, around, footprints, near)
 
 
 def _footprints(nest: Contraction, loops: Sequence[Around], tile: Mapping[int, int]) -> Footprints:
@@ -135,6 +144,8 @@ def _footprint(
 
 def _reach(axis: Axis, extents: Mapping[int, int]) -> int:
     """How many places along an axis are visited while each index covers its extent."""
+    if len(axis.moves) == 1:
+        return extents.get(axis.moves[0][0], 1)
     reach = points = 1
     for i, c in axis.moves:
         extent = extents.get(i, 1)

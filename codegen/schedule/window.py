@@ -6,11 +6,14 @@ Of `acc[i] += w[u] · x[i + u]`, 14 rows and 3 taps u load 16 vectors instead of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+
 from codegen.schedule.contraction import Contraction
+from codegen.schedule.rows import Column
 
 LONGEST = 16  # places under a window: compilers unroll loops that are no longer
 UNROLLED = 128  # multiply-adds under one: compilers take long for more
@@ -71,30 +74,19 @@ def _slides(window: Window) -> bool:
 
 
 def slid(
-    nest: Contraction,
-    sliding: Sequence[Window],
-    blocks: Mapping[int, int],
-    weights: Sequence[float],
-    load: float,
-    room: int,
-    vectors: int,
-    sweeps: int,
-) -> Iterator[tuple[float, Window]]:
-    """Give what the loads of one step become with each of some windows for which there is room.
+    window: Window, rows: Column, uses: Sequence[Column], own: Column, count: Column,
+    vectors: Column, room: Column, sweeps: Column,
+) -> Column:  # fmt: skip
+    """Give what a window spares of its operand's `own` loads in one step, -inf where it cannot be.
 
-    That is the number of registers that are left, for each of the vectors that stand in a row.
-    Where each of several stretches of lanes sweeps over all rows, no other row may move what is
-    loaded: it would come from far away each time.
+    Each choice has so many `rows` under the window of the `count` in all, `uses` of each operand,
+    `vectors` that stand in a row and for each of them `room` in registers. Where each of several
+    stretches of lanes sweeps over all rows, no other row may move what is loaded: it would come
+    from far away each time.
     """
-    count = math.prod(blocks.values())
-    for window in sliding:
-        rows = blocks.get(window.row, 1)
-        if rows == 1:
-            continue
-        uses = [math.prod(b for i, b in blocks.items() if i in o.strides) for o in nest.operands]
-        numbers = window.taps * (sum(uses) - uses[window.operand])
-        fits = window.reach + numbers < room and count * vectors * window.taps <= UNROLLED
-        moved = nest.operands[window.operand].strides.keys() & blocks.keys()
-        if fits and (sweeps == 1 or moved == {window.row}):
-            own = uses[window.operand] * weights[window.operand]
-            yield load - own * (1 - window.loads(rows) / (rows * window.taps)), window
+    taps, moved = window.taps, uses[window.operand]
+    numbers = taps * (sum(uses) - moved)
+    fits = (rows > 1) & (window.reach + numbers < room) & (count * vectors * taps <= UNROLLED)
+    fits &= (sweeps == 1) | (moved == rows)
+    spared: Column = own * (1 - (window.step * (rows - 1) + window.reach) / (rows * taps))
+    return np.where(fits, spared, -np.inf)

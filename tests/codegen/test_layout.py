@@ -22,7 +22,8 @@ from codegen.program import Program
 from codegen.rewrite import rewrite
 from codegen.schedule import fuse, lay_out
 from codegen.schedule.ends import ends
-from codegen.schedule.tile import Segment, apart, tile_of
+from codegen.schedule.search import Segment, apart
+from codegen.schedule.tile import tile_of
 from tests.codegen.running import (
     COMPILERS,
     Arrays,
