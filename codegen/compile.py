@@ -36,7 +36,7 @@ from codegen.names import Names
 from codegen.notation import Tensor
 from codegen.program import Program
 from codegen.rewrite import PASSES, rewrite
-from codegen.schedule import Group, Kernel, fuse, group, lay_out, reorder
+from codegen.schedule import Group, Kernel, cut_sums, fuse, group, lay_out, reorder
 
 Array = npt.NDArray[Any]
 
@@ -64,6 +64,7 @@ class Options:
     fuse: bool = True
     views: bool = True
     layouts: bool = True
+    parts: bool = True
     group: bool = True
     reorder: bool = True
     exact: bool = False
@@ -72,7 +73,7 @@ class Options:
 
     def __repr__(self) -> str:
         switches = f"off={sorted(self.off)}, fuse={self.fuse}, views={self.views}"
-        switches += f", layouts={self.layouts}, group={self.group}"
+        switches += f", layouts={self.layouts}, parts={self.parts}, group={self.group}"
         switches += f", reorder={self.reorder}, exact={self.exact}"
         return f"Options({switches}, machine={self.machine}, choices={sorted(self.choices)})"
 
@@ -118,10 +119,11 @@ class Plan:
     @cached_property
     def laid_out(self) -> Program:
         """The rewritten program with indices cut, operands packed and tensors in blocks."""
-        if not self.options.layouts:
-            return self.rewritten
-        rank = dict(self.options.choices).get(LAYOUTS, 0)
-        return lay_out(self.rewritten, self.machine, rank)
+        found = self.rewritten
+        if self.options.layouts:
+            rank = dict(self.options.choices).get(LAYOUTS, 0)
+            found = lay_out(found, self.machine, rank)
+        return cut_sums(found, self.machine) if self.options.parts else found
 
     @cached_property
     def _views(self) -> Mapping[Tensor, Tensor]:
@@ -235,7 +237,8 @@ def freeze(made: Plan) -> tuple[Plan, Plan]:
         frozen=False,
         parameters=(*(t for t in program.parameters if t in read or t not in fixed), *passed),
     )
-    settled = replace(made.options, off=frozenset(p.name for p in PASSES), layouts=False)
+    off = frozenset(p.name for p in PASSES)
+    settled = replace(made.options, off=off, layouts=False, parts=False)
     return Plan(first, settled, f"{made.entry}_once"), Plan(second, settled, made.entry)
 
 
@@ -314,6 +317,7 @@ PLAIN = Options(
     fuse=False,
     views=False,
     layouts=False,
+    parts=False,
     group=False,
     reorder=False,
 )

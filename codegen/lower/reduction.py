@@ -35,6 +35,7 @@ from codegen.schedule.order import LANES, SHORTEST, Schedule, choose_schedule, f
 from codegen.schedule.tile import Tile, tile_of
 
 UNROLLED = 16  # steps of a reduction that compilers write one after the other
+LONG = 256  # elements from which two vectors of sums take turns: each addition waits for its last
 POSITION = (Reduce.ARGMAX, Reduce.ARGMIN)
 
 
@@ -207,7 +208,7 @@ class Reductions(Loops):
         assert lane is not None
         dtype, letter = head.target.dtype, self.names.letter
         size = head.sizes[lane]
-        lanes = LANES
+        lanes = 2 * LANES if isinstance(size, int) and size >= LONG else LANES
         while isinstance(size, int) and lanes > size:
             lanes //= 2
         total = Name(self.names.fresh("total"), dtype)

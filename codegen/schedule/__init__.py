@@ -5,6 +5,7 @@ from codegen.schedule.fuse import Kernel, Stage, fuse
 from codegen.schedule.group import Group, group
 from codegen.schedule.layout import lay_out
 from codegen.schedule.order import Schedule, choose_schedule
+from codegen.schedule.parts import cut_sums
 from codegen.schedule.reorder import reorder
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Stage",
     "choose_schedule",
     "collapse",
+    "cut_sums",
     "fuse",
     "group",
     "lay_out",

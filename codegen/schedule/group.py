@@ -251,7 +251,8 @@ def _quickest(current: _Open, machine: Machine) -> Group | None:
         return Group(tuple(current.kernels))
     passed = current.passed
     found: list[tuple[float, Group]] = []
-    for chosen in itertools.islice(_fitting(current), SEVERAL):
+    for some in itertools.islice(_fitting(current), SEVERAL):
+        chosen = sorted(some, key=lambda d: _moved(current.kernels, d), reverse=True)
         sizes = _sizes(current.kernels, chosen)
         axes = {t: _axes(current.kernels, chosen, t) for t in passed}
         outer = tuple(
@@ -291,6 +292,22 @@ def _cycles(group: Group, machine: Machine) -> float:
         tile = tile_of(s, machine)
         once += tile.cycles if tile else math.prod(map(typical, s.sizes.values()))
     return once * math.prod(typical(n) for _, n in group.outer)
+
+
+def _moved(kernels: Sequence[Kernel], dimension: Sequence[Letters]) -> float:
+    """The bytes of what is read from outside, as far as a dimension runs through them.
+
+    Outermost, it lets each iteration inside, and each thread, read what the last one has read.
+    """
+    made = {t for k in kernels for t in k.made}
+    read = {
+        a.tensor
+        for kernel, letters in zip(kernels, dimension, strict=True)
+        for s, letter in zip(kernel.statements, letters, strict=True)
+        for a in s.reads
+        if any(letter in m.free_symbols for m in a.maps)
+    }
+    return sum(map(_bytes, read - made))
 
 
 def _axes(
