@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from graphcnn.testing.growing import RandomGraph, grow
 
 
-def graphs(**choices: Any) -> st.SearchStrategy[RandomGraph]:
+@st.composite
+def graphs(draw: st.DrawFn, /, **choices: Any) -> RandomGraph:
     """Random graphs of eight ops or more, with gradients; see `graphcnn.testing.grow`.
 
     >>> from hypothesis import given, settings
@@ -20,4 +21,4 @@ def graphs(**choices: Any) -> st.SearchStrategy[RandomGraph]:
     ...     assert graph.ops >= 8 and "relu" in str(graph)
     >>> claim()
     """
-    return st.randoms(use_true_random=False).map(lambda source: grow(source, **choices))
+    return grow(draw(st.randoms(use_true_random=False)), **choices)
