@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -44,10 +46,13 @@ class KernelWriter(Reductions):
         """Fill the tensor with its identity, then let each statement add to it in memory.
 
         Statements that only copy go hand in hand along the axes that they share, so that what
-        one has written is still at hand for the next.
+        one has written is still at hand for the next. Sums of different elements, as phases are,
+        need not add to anything.
         """
         head, *rest = stage.statements
-        identity = None if _fills(head) else head.op.identity(stage.tensor.dtype)
+        alone = _alone(stage.statements)
+        done = _fills(head) or (alone and _complete(stage))
+        identity = None if done else head.op.identity(stage.tensor.dtype)
         common = () if any(s.reduced for s in stage.statements) else _common(stage)
         box = tuple((head.maps[axis], stage.tensor.shape[axis]) for axis in common)
         if common and identity is None and rest and head.body.is_number:
@@ -60,7 +65,7 @@ class KernelWriter(Reductions):
             nodes += self.fill(stage.tensor, identity, tuple(i for i, _ in box), hole)
         for s in rest:
             if not common:
-                nodes += self.statement(s)
+                nodes += self.statement(s, alone=alone)
                 continue
             same = {s.maps[axis]: i for axis, (i, _) in zip(common, box, strict=True)}
             s = s.substitute({old: new for old, new in same.items() if old != new})
@@ -105,8 +110,8 @@ class KernelWriter(Reductions):
         low, high = Number(start, "int64"), Number(stop, "int64")
         return self.bounded_loop(index, stop - start, [], body, (low,), (high,))
 
-    def statement(self, s: Statement) -> list[Node]:
-        """Give the nest of a statement that works on its target in memory."""
+    def statement(self, s: Statement, *, alone: bool = False) -> list[Node]:
+        """Give the nest of a statement that works on its target in memory, `alone` or not."""
         if not s.reduced or s.bindings or (s.op is Reduce.SUM and not injective(s)):
             self.schedules.append(Schedule(s.parallel, s.reduced, None))
             return self.loops((*s.parallel, *s.reduced), s, self.leaf(s), shared=injective(s))
@@ -114,9 +119,8 @@ class KernelWriter(Reductions):
         self.schedules.append(schedule)
 
         def finish(value: Expression) -> list[Node]:
-            return [
-                Store(self.element(s.target, s.maps), value, "+=" if s.op is Reduce.SUM else "=")
-            ]
+            op = "+=" if s.op is Reduce.SUM and not alone else "="
+            return [Store(self.element(s.target, s.maps), value, op)]
 
         return self.accumulated([s], schedule, finish)
 
@@ -187,6 +191,36 @@ class KernelWriter(Reductions):
             return nodes
 
         return self.accumulated(reductions, schedule, finish, start)
+
+
+def _alone(statements: Sequence[Statement]) -> bool:
+    """Whether each is a sum whose elements no other one reaches."""
+    sums = all(s.op is Reduce.SUM and s.reduced and not s.bindings for s in statements)
+    return (
+        sums
+        and all(map(injective, statements))
+        and all(_disjoint(a, b) for a, b in itertools.combinations(statements, 2))
+    )
+
+
+def _disjoint(a: Statement, b: Statement) -> bool:
+    """Whether two statements write elements of different phases along some axis."""
+    for one, other in zip(a.maps, b.maps, strict=True):
+        (start, moves), (begin, others) = split(one), split(other)
+        numbers = (start - begin, *moves.values(), *others.values())
+        if all(n.is_Integer for n in numbers):
+            stride = math.gcd(*map(int, (*moves.values(), *others.values())))
+            if (start - begin) % stride if stride else start != begin:
+                return True
+    return False
+
+
+def _complete(stage: Stage) -> bool:
+    """Whether statements whose elements are different ones write all there are."""
+    points = sum(sympy.Mul(*(s.sizes[i] for i in s.parallel)) for s in stage.statements)
+    elements = sympy.Mul(*map(sympy.sympify, stage.tensor.shape))
+    guarded = any(unguarded(s).guards for s in stage.statements)
+    return not guarded and sympy.expand(points - elements) == 0
 
 
 def _common(stage: Stage) -> tuple[int, ...]:

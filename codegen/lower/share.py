@@ -51,12 +51,16 @@ class Phase:
     least: int = 0
 
 
-def phases(nodes: Sequence[Node]) -> tuple[Phase, ...]:
-    """Give a kernel's nodes as phases: each loop of its own where nothing else stands beside."""
+def phases(nodes: Sequence[Node], *, together: bool = False) -> tuple[Phase, ...]:
+    """Give a kernel's nodes as phases: each loop of its own where nothing else stands beside.
+
+    What runs `together` in one iteration, passing small arrays on, is not parted.
+    """
     if not all(isinstance(node, Loop) for node in nodes):
         return (Phase(tuple(nodes), None),)
     loops = (node for node in nodes if isinstance(node, Loop))
-    return tuple(_phase(part) for loop in loops for part in parted(loop))
+    parts = loops if together else (part for loop in loops for part in parted(loop))
+    return tuple(map(_phase, parts))
 
 
 def parted(loop: Loop) -> tuple[Loop, ...]:

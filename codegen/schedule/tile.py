@@ -105,12 +105,16 @@ def tile_of(statement: Statement, machine: Machine, lane: Index | None = None) -
     """Give the best register tile of a statement, or None where it is no plain sum of products.
 
     Guards of reads may only bound the loops of the reduction; those of the target are tested when
-    the results are stored; where others end a block early, it is the tile of most blocks. `lane`
-    asks for the best one with this index across lanes.
+    the results are stored; where others end a block early, it is the tile of most blocks, with what
+    all take. `lane` asks for the best one with this index across lanes.
     """
     nest = contraction(statement)
     if nest is not None and (parts := ends(statement)):
-        return tile_of(parts.longest, machine, lane)
+        most, last = tile_of(parts.longest, machine, lane), tile_of(parts.last, machine, lane)
+        if most is None or last is None or parts.whole is None:
+            return last and most
+        cycles, work = most.cycles + last.cycles, most.work + last.work
+        return replace(most, cycles=cycles, bytes=most.bytes + last.bytes, work=work)
     if nest is None:
         return None
     letters = tuple(i for i, _ in statement.box)

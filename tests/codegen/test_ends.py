@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from codegen.compile import Options
+from codegen.compile import Options, make_plan
 from codegen.lower.vectors import repeatable
 from codegen.machine import Machine
 from codegen.nest import Apply, Element, Expression, Let, Loop, Name, Number, Store
@@ -115,3 +115,26 @@ def test_an_element_may_be_finished_again_unless_what_is_stored_was_read() -> No
     other = replace(place, array="w")  # which may be the same memory
     assert not repeatable([Let("r", "float32", add(other)), Store(place, Name("r", "float32"))])
     assert not repeatable([Loop("q", (Number(0, "int64"),), (Number(2, "int64"),), ())])
+
+
+# -- parts ------------------------------------------------------------------------------------
+
+
+def text_of(*parts: Statement) -> str:
+    reads = dict.fromkeys(a.tensor for s in parts for a in s.reads)
+    program = Program(tuple(reads), (parts[0].target,), parts)
+    assert_agree([integers(program)], Options(machine=Machine()))
+    return str(make_plan(program, Options(machine=Machine())).stages["nests"])
+
+
+@pytest.mark.parametrize(("phases", "filled"), [((0, 1), False), ((0,), True)])
+def test_phases_need_not_add_to_anything(phases: tuple[int, ...], filled: bool) -> None:
+    x, w, y = Tensor("x", (5, 29)), Tensor("w", (9, 5)), Tensor("y", (9, 58))
+    text = text_of(*(statement(y[i, 2 * j + q], "+=", w[i, k] * x[k, j], {j: 29}) for q in phases))
+    assert ("] = 0" in text.replace("acc", "")) or not filled
+    assert "] += " not in "\n".join(line for line in text.split("\n") if line.lstrip()[:2] == "y[")
+
+
+def test_sums_that_meet_add_up() -> None:
+    x, w, y = Tensor("x", (5, 29)), Tensor("w", (9, 5)), Tensor("y", (9, 31))
+    text_of(*(statement(y[i, j + q], "+=", w[i, k] * x[k, j], {j: 29}) for q in (0, 1)))
