@@ -26,7 +26,8 @@ from codegen.notation import (
     statement,
 )
 from codegen.program import Program
-from tests.codegen.running import Array, Case, shape_of
+from tests.codegen.calling import Array
+from tests.codegen.running import Case, shape_of
 
 T = TypeVar("T")
 N, M = Dim("N"), Dim("M")

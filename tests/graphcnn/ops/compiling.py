@@ -24,7 +24,8 @@ from graphcnn.op import REGISTRY
 from graphcnn.program import to_program
 from graphcnn.testing import Applied, apply
 from graphcnn.testing.strategies import Arguments, arguments_of
-from tests.codegen.running import Array, Arrays, Case, run_c, shape_of
+from tests.codegen.calling import Array, Arrays
+from tests.codegen.running import Case, run_c, shape_of
 
 N = Dim("N")
 SIZES = (0, 1, 33)
