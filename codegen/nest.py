@@ -62,7 +62,8 @@ class Loop:
 
     A `rolled` loop is not to be unrolled: its body fills the registers. An `unrolled` one has to
     be: its places in arrays are registers. Iterations of a `lanes` loop are the elements of
-    vectors, those of a `shared` one may run at the same time.
+    vectors, those of a `shared` one may run at the same time, and those of an `apart` one are never
+    made one vector, so that each computes the same bits whoever runs it.
     """
 
     index: str
@@ -74,6 +75,7 @@ class Loop:
     lanes: bool = False
     shared: bool = False
     unrolled: bool = False
+    apart: bool = False
 
 
 @dataclass(frozen=True)

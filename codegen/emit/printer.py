@@ -143,6 +143,8 @@ class Printer:
                 elif node.rolled or self._must_stay(node):
                     yield f"{pad}#pragma GCC unroll 1"
                 yield f"{pad}for (int64_t {index} = {low}; {index} < {high}; {move}) {{"
+                if node.apart:
+                    yield f"{pad}    APART;"
                 for inner in body:
                     yield from self.lines(inner, depth + 1)
                 yield f"{pad}}}"

@@ -224,7 +224,8 @@ def _part(function: Function, names: Names) -> str:
     arguments += [f"c->arrays[{k}]" for k in range(len(function.arrays))]
     return "\n".join(
         [
-            f"static void share_{function.name}(const void *given, int64_t first, int64_t last) {{",
+            f"SAME static void share_{function.name}(",
+            "    const void *given, int64_t first, int64_t last) {",
             "    const call *c = given;",
             f"    {function.name}({', '.join([*arguments, 'first', 'last'])});",
             "}",

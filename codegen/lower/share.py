@@ -140,7 +140,8 @@ def _phase(loop: Loop) -> Phase:
         return Phase((loop,), None)
     if straight:
         stop = (_times(LAST, grain), *(only.stop if grain > 1 else ()))
-        shared: Loop = replace(only, start=(_times(FIRST, grain),), stop=stop, shared=False)
+        first, alone = (_times(FIRST, grain),), grain == 1
+        shared: Loop = replace(only, start=first, stop=stop, shared=False, apart=alone)
         return Phase((shared,), tasks, least)
     lets: list[Node] = []
     for k, link in enumerate(chain):
@@ -153,7 +154,8 @@ def _phase(loop: Loop) -> Phase:
         if link.start != (ZERO,):
             at = Apply("+", (at, link.start[0]), "int64")
         lets.append(Let(link.index, "int64", at))
-    return Phase((Loop("task", (FIRST,), (LAST,), (*lets, *body)),), tasks, least)
+    task = Loop("task", (FIRST,), (LAST,), (*lets, *body), apart=True)
+    return Phase((task,), tasks, least)
 
 
 def _chain(loop: Loop) -> list[Loop]:

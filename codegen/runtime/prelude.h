@@ -31,6 +31,24 @@
 #define UNROLL
 #endif
 
+/* Stands in a loop whose iterations are tasks: compilers may not turn several into vectors, which
+ * might round otherwise than the last ones that are left over, wherever threads cut the loop. */
+#if defined(__GNUC__)
+#define APART __asm__ volatile("")
+#else
+#define APART (void)0
+#endif
+
+/* Stands before the work that threads share: compilers may not make another copy of it where they
+ * see that one thread does all, for it might round otherwise. */
+#if defined(__clang__)
+#define SAME __attribute__((noinline))
+#elif defined(__GNUC__)
+#define SAME __attribute__((noipa))
+#else
+#define SAME
+#endif
+
 /* Brings the line of an address near, to be written later: then no store waits for it. */
 #if defined(__GNUC__)
 #define FETCH(address) __builtin_prefetch(address, 1)
