@@ -95,3 +95,34 @@ def test_loops_are_those_in_which_the_kernels_are_quickest() -> None:
     (group,) = make_plan(program, Options(layouts=False)).groups
     assert [str(d) for d, _ in group.outer] == ["this b", "this t"], str(group)
     assert_agree([integers(program)])
+
+
+def products(count: int, more: int = 1, size: int = 128) -> Program:
+    """Matrices times matrices times a matrix: p[e,b] = x[b]·y[e], then q[e,b] = p[e,b]·z."""
+    e = indices("e")[0]
+    x, y = Tensor("x", (count, size, 64)), Tensor("y", (more, 64, size))
+    z = Tensor("z", (size, 16))
+    p, q = Tensor("p", (more, count, size, size)), Tensor("q", (more, count, size, 16))
+    return Program(
+        (x, y, z),
+        (q,),
+        (
+            statement(p[e, b, i, j], "+=", x[b, i, k] * y[e, k, j]),
+            statement(q[e, b, i, j], "+=", p[e, b, i, k] * z[k, j]),
+        ),
+    )
+
+
+def test_few_iterations_pass_on_what_is_near_too() -> None:
+    """With fewer tasks than threads like: each loop inside is no work of its own for all that."""
+    program, options = products(8), Options(layouts=False)
+    (group,) = make_plan(program, options).groups
+    assert [str(n) for _, n in group.outer] == ["8"]
+    assert_agree([integers(program)], options)
+
+
+def test_the_loop_that_moves_the_most_runs_outermost() -> None:
+    program, options = products(16, more=8, size=256), Options(layouts=False)
+    (group,) = make_plan(program, options).groups
+    assert [str(d) for d, _ in group.outer] == ["this b", "this e"]
+    assert_agree([integers(program)], options)

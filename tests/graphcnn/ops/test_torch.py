@@ -23,7 +23,7 @@ SAME_NAME += ["logical_not", "logical_or", "maximum", "minimum", "multiply", "ne
 SAME_NAME += ["reciprocal", "relu", "sigmoid", "sin", "sqrt", "square", "subtract", "tanh", "where"]
 SAME_NAME += ["less", "less_equal", "greater", "greater_equal", "not_equal", "matmul"]
 SAME_IN_F = ["elu", "leaky_relu", "hardtanh", "relu6", "silu", "gelu", "linear", "softplus"]
-CONFIGURATIONS = {"conv2d": 900, "max_pool2d": 420, "avg_pool2d": 420}
+CONFIGURATIONS = {"conv2d": 1300, "max_pool2d": 420, "avg_pool2d": 420}
 DISTINCT = {"conv2d": 500, "max_pool2d": 250, "avg_pool2d": 250}  # in shapes or arguments
 ABSENT = {"argmin", "stop_gradient"}  # argmin is argmax of −x; detach is tested elsewhere
 
