@@ -1,4 +1,11 @@
-"""The loops of a register tile: accumulators in vectors over the whole reduction."""
+"""The loops of a register tile: accumulators in vectors over the whole reduction.
+
+Before: for a in 0..192 by 3            After: for a in 0..192 by 12
+          for o in 0..512 by 8                   for o in 0..512 by 8
+            sum up 8 × 3 vectors                   for b in a..a + 12 by 3
+            change 8 × 3 vectors in memory           sum up 8 × 3 vectors
+                                                   change 8 × 12 vectors in memory
+"""
 
 from __future__ import annotations
 
@@ -99,7 +106,9 @@ class _Block:
         self.m = Name(self.names.fresh("m"))
         some = Apply("*", (self.m, Number(self.width, "int64")), "int64")
         self.shift = some if self.vectors > 1 else None
-        self.starts = starts
+        self.starts = dict(starts)
+        if lane and tile.lane not in starts:
+            self.starts[tile.lane] = Name(self.names.fresh(f"{self.letter(tile.lane)}_start"))
         self.steps = {i: Name(self.names.fresh(f"{self.letter(i)}_row")) for i in rows}
 
     def letter(self, symbol: Any) -> str:
@@ -198,14 +207,18 @@ class _Block:
         return total
 
     def nest(self, order: tuple[Index, ...], finish: Finish) -> list[Node]:
-        """Give the loops over tiles and, inside, the tile."""
-        body = self.across(finish) if self.lane is not None else self.partial(finish)
+        """Give the loops over tiles and, inside, the tile, or several that finish together."""
+        around = self.stretched(finish) or self
+        if around is not self:
+            body = self.together(around, finish)
+        else:
+            body = self.across(finish) if self.lane is not None else self.partial(finish)
         high: Expression
         for i in reversed(order):
             if i in self.rows:
-                segment = self.rows[i]
+                segment = around.rows[i]
                 low, high = Number(segment.start, "int64"), Number(segment.stop, "int64")
-                name, step = self.starts[i].name, segment.block
+                name, step = around.starts[i].name, segment.block
             else:
                 low, high = ZERO, size_of(self.s.sizes[i], self.letter)
                 name, step = self.letter(i), 1
@@ -230,7 +243,7 @@ class _Block:
             place = Apply("*", (slot, Number(turned[0].pitch, "int64")), "int64")
             place = Apply("+", (place, self.place(of=self.run())), "int64")
             value = Element(turned[0].place.array, (place,), self.kind)
-        origin = Name(self.names.fresh(f"{letter}_start"))
+        origin = self.starts[self.tile.lane]
         at = Let(letter, "int64", Apply("+", (origin, slot), "int64"))
         done = finish(value)
         whole = in_vectors(done, value, cell, letter, shift)
@@ -250,8 +263,72 @@ class _Block:
             *clear,
             *self.summed(cell),
         ]
+        return [self.along([*body, *store])]
+
+    def along(self, body: list[Node]) -> Loop:
+        """Run a body for every block of the lane index."""
+        assert self.lane is not None
+        origin = self.starts[self.tile.lane]
         low, high = Number(self.lane.start, "int64"), Number(self.lane.stop, "int64")
-        return [Loop(origin.name, (low,), (high,), (*body, *store), self.lane.block, shared=True)]
+        return Loop(origin.name, (low,), (high,), tuple(body), self.lane.block, shared=True)
+
+    def stretched(self, finish: Finish) -> _Block | None:
+        """Give the tiles that finish together as one block, if what they change is not near.
+
+        The rows along which they lie come last, as results that are neighbours do.
+        """
+        if self.lane is None or self.tile.stretch is None:
+            return None
+        index, count = self.tile.stretch
+        segment = self.rows.get(index, self.lane)
+        value = Element("", (Name("lane"),), self.kind)
+        cell = Element("", (ZERO,), self.vector(self.width))
+        done = finish(value)
+        near = repeatable(done) or not self.far(done)
+        if near or in_vectors(done, value, cell, self.letter(self.tile.lane), None) is not None:
+            return None
+        if (segment.stop - segment.start) % (count * segment.block):
+            return None
+        wide = replace(segment, block=count * segment.block)
+        starts = {**self.starts, index: Name(self.names.fresh(f"{self.letter(index)}_begin"))}
+        if index == self.tile.lane:
+            return _Block(self.writer, self.s, self.tile, self.rows, wide, starts)
+        rows = {i: s for i, s in self.rows.items() if i != index} | {index: wide}
+        return _Block(self.writer, self.s, self.tile, rows, self.lane, starts)
+
+    def together(self, several: _Block, finish: Finish) -> list[Node]:
+        """Sum up several tiles one after the other, then finish all of them."""
+        assert self.lane is not None and several.lane is not None and self.tile.stretch is not None
+        (index, _), lane = self.tile.stretch, self.tile.lane
+        vector, wide = self.vector(self.width), several.rows.get(index, several.lane)
+        start, begin = self.starts[index], several.starts[index]
+        acc, edge = self.names.fresh("acc"), self.names.fresh("tiles")
+        slot = Name(self.names.fresh("lane"))
+        cell = Element(acc, (self.place(self.shift and self.m, self.vectors),), vector)
+        gone = Apply("-", (start, begin), "int64")
+        given = {i: _sum((gone, at)) if i == index else at for i, at in self.steps.items()}
+        more = [*([gone] if index == lane else []), *([self.shift] if self.shift else [])]
+        there = _sum((_times(several.place(given=given), several.lane.block), *more))
+        here = _sum((_times(several.place(), several.lane.block), slot))
+        value = Element(edge, (here,), self.kind)
+        done = finish(value)
+
+        def at(block: _Block) -> Let:
+            return Let(self.letter(lane), "int64", _sum((block.starts[lane], slot)))
+
+        one = [
+            Let(self.letter(lane), "int64", self.starts[lane]),
+            *self.fetched(slot, at(self), done),
+            Scratch(acc, vector, self.count() * self.vectors),
+            *self.each_cell([Store(cell, Number(0, vector))]),
+            *self.summed(cell),
+            *self.each_cell([Store(Element(edge, (there,), _in_memory(vector)), cell)]),
+        ]
+        stop = _sum((begin, Number(wide.block, "int64")))
+        step = self.rows.get(index, self.lane).block
+        room = Scratch(edge, self.kind, several.count() * several.lane.block)
+        each = Loop(start.name, (begin,), (stop,), tuple(one), step)
+        return [several.along([room, each, *several.stored(slot, at(several), done, value, [])])]
 
     def summed(self, cell: Element) -> list[Node]:
         """The loops of the reduction, around the product that is added to the cell of each row."""
@@ -448,11 +525,16 @@ class _Block:
         elements = math.prod(n for n in self.s.target.shape if isinstance(n, int))
         return BYTES[self.kind] * elements
 
+    def far(self, done: list[Node]) -> bool:
+        """Whether results go to lines that are not near, a row of lanes to neighbours."""
+        assert self.lane is not None
+        far = self.bytes() > self.writer.machine.l2 and not self.streamed(done, self.lane)
+        return far and self.step(self.tile.lane) == 1
+
     def fetched(self, slot: Name, at: Let, done: list[Node]) -> list[Node]:
         """Ask for the lines that the results go to, where these lie along the lanes."""
         assert self.lane is not None
-        far = self.bytes() > self.writer.machine.l2 and not self.streamed(done, self.lane)
-        if not far or self.step(self.tile.lane) != 1:
+        if not self.far(done):
             return []
         stores = (node.place for node in done if isinstance(node, Store))
         places = [Fetch(place) for place in stores if isinstance(place, Element)]

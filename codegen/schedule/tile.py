@@ -8,17 +8,22 @@ the operands that the lane index moves through as vectors and the others as sing
 so that K + M loads feed K·M multiplications. The tile that takes the fewest cycles wins, by a
 model of one core: so many multiply-adds, so many loads a cycle. Where these are what takes the
 time, rows may look at what others have loaded, through a window that slides over them.
+
+Several tiles that lie side by side in a target beyond the second cache may finish together: what
+that reads and writes is asked for while they are summed up, and runs on for longer.
 """
 
 from __future__ import annotations
 
+import math
 import string
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from codegen.affine import Index, split
 from codegen.machine import Machine
-from codegen.notation import Guard, Statement
+from codegen.notation import BYTES, Guard, Statement
 from codegen.schedule.contraction import Contraction, Operand, contraction
 from codegen.schedule.ends import ends
 from codegen.schedule.search import (
@@ -32,12 +37,13 @@ from codegen.schedule.search import (
     reduction_order,
     shapes,
 )
-from codegen.schedule.traffic import Around, best_order, touched
+from codegen.schedule.traffic import Around, best_order, fetched, touched
 from codegen.schedule.window import Window
 
 SEVERAL = 8  # tiles that are worth measuring
 NEAR = 32.0  # bytes that come from the second cache in one cycle; half as many in mere streams
 FAR = 10.0  # bytes that come from beyond it
+HELD = 4  # as much as the results that wait to be finished is the first cache
 
 Rows = tuple[tuple[int, Segments], ...]
 
@@ -53,6 +59,7 @@ class Tile:
     `rival` is the next best tile. `key` names the sum of products, and `rank` is the tile's place
     among those for it: the first is taken unless measuring said otherwise. A `window` is a row
     index, the last of the reduced ones and the place of the operand that both move along one axis.
+    A `stretch` is the index along which tiles may finish together, and how many of them.
     """
 
     lane: Index
@@ -71,6 +78,7 @@ class Tile:
     rank: int = 0
     rival: Tile | None = None
     window: tuple[Index, Index, int] | None = None
+    stretch: tuple[Index, int] | None = None
 
     @property
     def outer(self) -> tuple[Index, ...]:
@@ -84,7 +92,9 @@ class Tile:
         widths = "+".join(f"{(s.stop - s.start) // s.block}·{s.block}" for s in self.lanes)
         rows = ", ".join(f"{i} by {segments[0].block}" for i, segments in self.rows) or "-"
         slid = "window {1} over {0}, ".format(*self.window) if self.window else ""
-        return f"rows {rows}, {slid}lanes {self.lane} ({widths}, {self.vectors} vectors at once)"
+        few = "{1} along {0} may finish together, ".format(*self.stretch) if self.stretch else ""
+        lanes = f"lanes {self.lane} ({widths}, {self.vectors} vectors at once)"
+        return f"rows {rows}, {slid}{few}{lanes}"
 
     def __str__(self) -> str:
         order, reduced = (" ".join(map(str, i)) or "-" for i in (self.order, self.reduced))
@@ -151,10 +161,11 @@ class Candidate:
     rank: int = 0
     rival: Candidate | None = None
     window: Window | None = None
+    stretch: tuple[int, int] | None = None
 
     def spelled(self, letters: tuple[Index, ...]) -> Tile:
         """Give the tile in the letters of a statement."""
-        window = self.window
+        window, stretch = self.window, self.stretch
         return Tile(
             letters[self.lane],
             self.lanes,
@@ -172,6 +183,7 @@ class Candidate:
             self.rank,
             self.rival.spelled(letters) if self.rival else None,
             (letters[window.row], letters[window.tap], window.operand) if window else None,
+            (letters[stretch[0]], stretch[1]) if stretch else None,
         )
 
 
@@ -293,19 +305,55 @@ def _placed(machine: Machine, tile: Candidate) -> Candidate:
         lane = [Around(tile.lane, -(-sizes[tile.lane] // block), sizes[tile.lane])]
     loops = [Around(i, -(-sizes[i] // blocks.get(i, 1)), sizes[i]) for i in tile.order]
     order, far, near = best_order(nest, loops, lane, inside, (machine.l1, machine.l2))
-    memory = max(far / FAR, near / (NEAR if lane else NEAR / 2))
+    memory = _fetching(far, near, NEAR if lane else NEAR / 2)
     if any(crowded(o, blocks, nest.dtype) for o in (*nest.operands, nest.target)):
         memory *= CROWDED
     cycles = max(tile.cycles, memory) + 0.1 * min(tile.cycles, memory)
+    ordered = [loop for i in order for loop in loops if loop.index == i]
     return replace(
         tile,
         order=order,
+        stretch=_stretch(tile, [*ordered, *lane], inside, machine),
         cycles=cycles,
         bytes=far,
         work=tile.cycles,
         bound="memory" if memory > tile.cycles else tile.bound,
         peak=nest.products / machine.lanes(nest.dtype) / cycles,
     )
+
+
+def _stretch(
+    tile: Candidate, loops: Sequence[Around], inside: Mapping[int, int], machine: Machine
+) -> tuple[int, int] | None:
+    """Give the index along which tiles, whose loops are in order, lie side by side in the target.
+
+    As many may finish together as part of the first cache has room for, if all is there as soon.
+    """
+    nest, size, (first, *_) = tile.nest, BYTES[tile.nest.dtype], tile.lanes
+    target = size * math.prod(nest.sizes[i] for i in nest.target.strides)
+    if nest.target.strides.get(tile.lane) != 1 or target <= machine.l2:
+        return None
+    index, run = tile.lane, first
+    if first.block == nest.sizes[tile.lane]:
+        beside = ((i, s[0]) for i, s in tile.rows if nest.target.strides.get(i) == first.block)
+        index, run = next(beside, (index, run))
+    results = first.block * math.prod(segments[0].block for _, segments in tile.rows)
+    most, there = machine.l1 // HELD // (size * results), (run.stop - run.start) // run.block
+    count = max((n for n in range(1, most + 1) if there % n == 0), default=1)
+    if count == 1:
+        return None
+    fewer = [replace(a, trips=a.trips // count) if a.index == index else a for a in loops]
+    wider = {**inside, index: inside[index] * count}
+
+    def memory(loops: Sequence[Around], inside: Mapping[int, int]) -> float:
+        return _fetching(*(fetched(nest, loops, inside, c) for c in (machine.l2, machine.l1)))
+
+    return (index, count) if memory(fewer, wider) <= memory(loops, inside) else None
+
+
+def _fetching(far: float, near: float, rate: float = NEAR) -> float:
+    """Give the cycles in which so many bytes come from beyond either cache."""
+    return max(far / FAR, near / rate)
 
 
 def _broadcast_first(rows: Rows, operands: tuple[Operand, ...], across: list[bool]) -> Rows:
