@@ -317,7 +317,7 @@ def cover(length: int, block: int, width: int, *, again: bool = False) -> Segmen
     while at < length:
         left = length - at
         back = 1 << (left - 1).bit_length()
-        if again and left < min(block, width) and back <= min(width, length):
+        if again and left < width and back <= min(width, length):
             found.append(Segment(length - back, length, back))
             break
         stop = at + left // block * block
