@@ -312,6 +312,8 @@ def cover(length: int, block: int, width: int, *, again: bool = False) -> Segmen
     [(0, 32, 32), (32, 36, 4), (36, 38, 2), (38, 39, 1)]
     >>> [(s.start, s.stop, s.block) for s in cover(39, 32, 16, again=True)]
     [(0, 32, 32), (31, 39, 8)]
+    >>> [(s.start, s.stop, s.block) for s in cover(28, 16, 16, again=True)]
+    [(0, 16, 16), (12, 28, 16)]
     """
     found, at = [], 0
     while at < length:

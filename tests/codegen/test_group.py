@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from codegen.compile import Options, load, make_plan
+from codegen.compile import Options, Plan, load, make_plan
+from codegen.machine import Machine
 from codegen.notation import Tensor, indices, statement
 from codegen.program import Program
 from tests.codegen.running import Case, assert_agree, expected, integers, run_c
@@ -126,3 +127,22 @@ def test_the_loop_that_moves_the_most_runs_outermost() -> None:
     (group,) = make_plan(program, options).groups
     assert [str(d) for d, _ in group.outer] == ["this b", "this e"]
     assert_agree([integers(program)], options)
+
+
+def depthwise(images: int, machine: Machine) -> Plan:
+    """Convolutions of each channel by itself, what they read framed first."""
+    u, v = indices("u v")
+    channels, size = 64, 32
+    x, weight = Tensor("x", (images, channels, size, size)), Tensor("weight", (channels, 3, 3))
+    y = Tensor("y", x.shape)
+    tap = x[b, k, i + u - 1, j + v - 1] * weight[k, u, v]
+    box = {b: images, k: channels, i: size, j: size, u: 3, v: 3}
+    program = Program((x, weight), (y,), (statement(y[b, k, i, j], "+=", tap, box),))
+    return make_plan(program, Options(layouts=False, machine=machine))
+
+
+def test_small_arrays_that_crowd_the_first_cache_are_made_slice_by_slice() -> None:
+    crowded, roomy = (depthwise(8, Machine(l1=size)) for size in (32 << 10, 1 << 20))
+    assert [str(n) for g in roomy.groups for _, n in g.outer] == ["64"]
+    assert [str(n) for g in crowded.groups for _, n in g.outer] == ["64", "8"]
+    assert_agree([integers(crowded.program)], crowded.options)
