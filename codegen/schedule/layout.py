@@ -271,6 +271,9 @@ def _trial(layout: Layout, at: int, lane: Index, width: int) -> Layout | None:
         known = trial.blocked.get(a.tensor)
         if known == (axis is not None and Blocks(axis, width)):
             continue
+        if known and _only_here(trial, a.tensor, at):
+            del trial.blocked[a.tensor]
+            known = None
         if axis is not None and known is None and _may_block(trial, a.tensor, Blocks(axis, width)):
             trial.blocked[a.tensor] = Blocks(axis, width)
         elif _packable(a):
@@ -287,6 +290,13 @@ def _trial(layout: Layout, at: int, lane: Index, width: int) -> Layout | None:
     if packed:
         trial.packed[at] = (lane, frozenset(packed))
     return trial
+
+
+def _only_here(layout: Layout, tensor: Tensor, at: int) -> bool:
+    """Whether a statement alone reads a tensor, which nothing that is settled has in blocks."""
+    users = {user for user, _ in layout.places[tensor]}
+    written = {user for user in users if layout.program.statements[user].target == tensor}
+    return not users & layout.settled and users - written == {at}
 
 
 def _packable(access: Access) -> bool:
