@@ -120,11 +120,12 @@ def _runs_from(
     current = _Open([kernels[at]], [])
     found = [current]
     ahead: list[Kernel] = []
+    updated = {new for _, new in program.updates}  # whose old values others may still read
     for kernel in kernels[at + 1 :]:
         if not any(t in k.made for t in kernel.reads for k in current.kernels):
-            ahead.append(kernel)
-            if len(ahead) > BETWEEN:
+            if len(ahead) == BETWEEN or updated.intersection(kernel.made):
                 break
+            ahead.append(kernel)
             continue
         joined = _joined(current, kernel)
         if joined is None:

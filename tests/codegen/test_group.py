@@ -141,6 +141,21 @@ def test_what_reads_from_a_group_comes_after_it() -> None:
     assert_agree([integers(plan.program)], plan.options)
 
 
+def test_no_update_goes_ahead_of_what_reads_the_old_value() -> None:
+    """It would need memory of its own, and to be copied."""
+    o, q, d = Tensor("o", (SIZE, 16)), Tensor("q", (COUNT, SIZE, 16)), Tensor("d", SHAPE)
+    statements = (
+        statement(s[b, i, j], "+=", w[b, i, k] * m[k, j]),
+        statement(new[b, i, j], "=", w[b, i, j] - d[b, i, j]),
+        statement(q[b, i, j], "+=", s[b, i, k] * o[k, j]),
+    )
+    program = Program((m, o, d), (q,), statements, parameters=(w,), updates=((w, new),))
+    plan = make_plan(program, Options(layouts=False, reorder=False))
+    assert plan.memory.base[new] == w
+    right, found = expected(integers(program)), run_c(load(plan, threads=1), integers(program))
+    assert all(np.array_equal(found[name], y) for name, y in right.items())
+
+
 def test_few_iterations_pass_on_what_is_near_too() -> None:
     """With fewer tasks than threads like: each loop inside is no work of its own for all that."""
     program, options = products(8), Options(layouts=False)
