@@ -29,6 +29,7 @@ FEWEST = 8  # iterations that keep several threads busy
 SLOWER = 1.1  # times as long that the work itself may take
 SAME = 1.01  # times as long that count as no longer
 SEVERAL = 3  # choices of loops that are compared
+BETWEEN = 6  # kernels that may stand between those of a group
 LEAST = 256 << 10  # bytes that pass between kernels: less stays in the cache in any case
 
 Letters = tuple[Index, ...]  # one for each statement of a kernel
@@ -68,17 +69,24 @@ class Group:
 class _Open:
     """A group that is being put together: for each dimension, the letters of every kernel.
 
-    `passed` are the tensors that only its kernels would see.
+    `passed` are the tensors that only its kernels would see, and `ahead` the kernels that stood
+    between them, follow from none of them, and come first.
     """
 
     kernels: list[Kernel]
     dimensions: list[list[Letters]]
     passed: tuple[Tensor, ...] = ()
+    ahead: tuple[Kernel, ...] = ()
 
     @cached_property
     def kept(self) -> float:
         """The bytes that need not pass through memory."""
         return sum(map(_bytes, self.passed))
+
+    @property
+    def span(self) -> int:
+        """How many kernels it takes the place of."""
+        return len(self.ahead) + len(self.kernels)
 
 
 def group(
@@ -112,13 +120,20 @@ def _runs_from(
     """Give a kernel alone, and what may be groups that begin with it, the shortest first."""
     current = _Open([kernels[at]], [])
     found = [current]
+    ahead: list[Kernel] = []
+    updated = {new for _, new in program.updates}  # whose old values others may still read
     for kernel in kernels[at + 1 :]:
+        if not any(t in k.made for t in kernel.reads for k in current.kernels):
+            if len(ahead) == BETWEEN or updated.intersection(kernel.made):
+                break
+            ahead.append(kernel)
+            continue
         joined = _joined(current, kernel)
         if joined is None:
             break
         current = joined
         if passed := _passed(current, program, apart):
-            found.append(replace(current, passed=passed))
+            found.append(replace(current, passed=passed, ahead=tuple(ahead)))
     return found
 
 
@@ -126,15 +141,15 @@ def _most_kept(runs: Sequence[Sequence[_Open]]) -> list[_Open]:
     """Give runs, one after the other, that keep the most bytes from passing through memory."""
     best: list[tuple[float, _Open | None]] = [(0.0, None)]  # from each kernel to the end
     for some in reversed(runs):
-        after = [(r.kept + best[-len(r.kernels)][0], r) for r in some]
+        after = [(r.kept + best[-r.span][0], r) for r in some]
         best.append(max(after, key=lambda pair: pair[0]))
     chosen: list[_Open] = []
     at = len(runs)
     while at:
         run = best[at][1]
         assert run is not None
-        chosen.append(run)
-        at -= len(run.kernels)
+        chosen += [*(_Open([k], []) for k in run.ahead), run]
+        at -= run.span
     return chosen
 
 

@@ -114,6 +114,49 @@ def products(count: int, more: int = 1, size: int = 128) -> Program:
     )
 
 
+def test_what_stands_between_comes_first() -> None:
+    """A sum that follows from nothing in the group, though the last product reads it too."""
+    x, y, z = Tensor("x", (COUNT, 128, 64)), Tensor("y", (64, 128)), Tensor("z", (128, 16, 32))
+    p, o, q = Tensor("p", (COUNT, 128, 128)), Tensor("o", (128, 16)), Tensor("q", (COUNT, 128, 16))
+    statements = (
+        statement(p[b, i, j], "+=", x[b, i, k] * y[k, j]),
+        statement(o[i, j], "+=", z[i, j, k]),
+        statement(q[b, i, j], "+=", p[b, i, k] * o[k, j]),
+    )
+    plan = make_plan(Program((x, y, z), (q,), statements), Options(layouts=False))
+    assert [[k.name for k in group.kernels] for group in plan.groups] == [["o"], ["p", "q"]]
+    assert_agree([integers(plan.program)], plan.options)
+
+
+def test_what_reads_from_a_group_comes_after_it() -> None:
+    """And so does all that follows from it: no group runs around it."""
+    x, y, z = Tensor("x", (COUNT, 128, 64)), Tensor("y", (64, 128)), Tensor("z", (128, 128))
+    p, o, q = Tensor("p", (COUNT, 128, 128)), Tensor("o", (128, 16)), Tensor("q", (COUNT, 128, 16))
+    statements = (
+        statement(p[b, i, j], "+=", x[b, i, k] * y[k, j]),
+        statement(o[i, j], "+=", p[b, i, j] * z[i, k], {i: 128, j: 16, b: COUNT, k: 128}),
+        statement(q[b, i, j], "+=", p[b, i, k] * o[k, j]),
+    )
+    plan = make_plan(Program((x, y, z), (q,), statements), Options(layouts=False))
+    assert [[k.name for k in group.kernels] for group in plan.groups] == [["p"], ["o"], ["q"]]
+    assert_agree([integers(plan.program)], plan.options)
+
+
+def test_no_update_goes_ahead_of_what_reads_the_old_value() -> None:
+    """It would need memory of its own, and to be copied."""
+    o, q, d = Tensor("o", (SIZE, 16)), Tensor("q", (COUNT, SIZE, 16)), Tensor("d", SHAPE)
+    statements = (
+        statement(s[b, i, j], "+=", w[b, i, k] * m[k, j]),
+        statement(new[b, i, j], "=", w[b, i, j] - d[b, i, j]),
+        statement(q[b, i, j], "+=", s[b, i, k] * o[k, j]),
+    )
+    program = Program((m, o, d), (q,), statements, parameters=(w,), updates=((w, new),))
+    plan = make_plan(program, Options(layouts=False, reorder=False))
+    assert plan.memory.base[new] == w
+    right, found = expected(integers(program)), run_c(load(plan, threads=1), integers(program))
+    assert all(np.array_equal(found[name], y) for name, y in right.items())
+
+
 def test_few_iterations_pass_on_what_is_near_too() -> None:
     """With fewer tasks than threads like: each loop inside is no work of its own for all that."""
     program, options = products(8), Options(layouts=False)
