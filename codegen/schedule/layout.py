@@ -271,7 +271,7 @@ def _trial(layout: Layout, at: int, lane: Index, width: int) -> Layout | None:
         known = trial.blocked.get(a.tensor)
         if known == (axis is not None and Blocks(axis, width)):
             continue
-        if known and _only_here(trial, a.tensor, at):
+        if known and known.width <= width and _only_here(trial, a.tensor, at):
             del trial.blocked[a.tensor]
             known = None
         if axis is not None and known is None and _may_block(trial, a.tensor, Blocks(axis, width)):
@@ -293,7 +293,7 @@ def _trial(layout: Layout, at: int, lane: Index, width: int) -> Layout | None:
 
 
 def _only_here(layout: Layout, tensor: Tensor, at: int) -> bool:
-    """Whether a statement alone reads a tensor, which nothing that is settled has in blocks."""
+    """Whether a statement alone reads a tensor, which nothing settled has in blocks."""
     users = {user for user, _ in layout.places[tensor]}
     written = {user for user in users if layout.program.statements[user].target == tensor}
     return not users & layout.settled and users - written == {at}
