@@ -19,8 +19,9 @@ class Machine:
     """Sizes in bytes; the defaults are those of a recent server core.
 
     `vector` is the widest vector register and `full` the narrowest one at which multiply-adds
-    still run at the full rate: some cores execute wide vectors as two halves. `ranks` says for
-    some sums of products which of the tiles that the cost model ranks was measured to be the best.
+    still run at the full rate: some cores execute wide vectors as two halves. For fewer operations
+    than `wake` it does not pay to wake another thread up. `ranks` says for some sums of products
+    which of the tiles that the cost model ranks was measured to be the best.
     """
 
     vector: int = 64
@@ -29,6 +30,7 @@ class Machine:
     l1: int = 32 << 10
     l2: int = 1 << 20
     l3: int = 32 << 20
+    wake: int = 20_000
     ranks: tuple[tuple[str, int], ...] = ()
 
     def lanes(self, dtype: str) -> int:

@@ -77,7 +77,7 @@ def lower(group: Group, names: Names, memory: MemoryPlan, machine: Machine) -> t
         return Array(name, t.dtype, extents, name in written, shared)
 
     found = []
-    for k, phase in enumerate(phases(body, together=bool(group.outer))):
+    for k, phase in enumerate(phases(body, machine.wake, together=bool(group.outer))):
         mentioned = names_in(phase.nodes, ())  # where nothing competes, the best's place has no use
         flat = {key: name for key, name in shown.items() if name in mentioned}
         mentioned |= {name for name, _ in flat}

@@ -55,13 +55,13 @@ class KernelWriter(Reductions):
         identity = None if done else head.op.identity(stage.tensor.dtype)
         common = () if any(s.reduced for s in stage.statements) else _common(stage)
         box = tuple((head.maps[axis], stage.tensor.shape[axis]) for axis in common)
-        if common and identity is None and rest and head.body.is_number:
+        if identity is None and rest and head.body.is_number:
             identity = float(head.body)
         else:
             rest = [head, *rest]
         nodes: list[Node] = []
         if identity is not None:
-            hole = _written(rest, len(common)) if common else None
+            hole = _written(rest, len(common))
             nodes += self.fill(stage.tensor, identity, tuple(i for i, _ in box), hole)
         for s in rest:
             if not common:

@@ -36,7 +36,6 @@ MANY = 16  # tasks: these do if the loops inside cannot be shared as one
 # products are added they may fuse either one into a multiply-add, and do not choose alike for
 # vectors and for what is left over; between stretches of whole vectors nothing is.
 GRAIN = 64
-LEAST = 20_000  # operations for which it pays to wake somebody up
 CALL = 12  # operations that a function of the mathematics library stands for
 FIRST, LAST = Name("first"), Name("last")
 ZERO = Number(0, "int64")
@@ -51,16 +50,17 @@ class Phase:
     least: int = 0
 
 
-def phases(nodes: Sequence[Node], *, together: bool = False) -> tuple[Phase, ...]:
+def phases(nodes: Sequence[Node], wake: int, *, together: bool = False) -> tuple[Phase, ...]:
     """Give a kernel's nodes as phases: each loop of its own where nothing else stands beside.
 
-    What runs `together` in one iteration, passing small arrays on, is not parted.
+    What runs `together` in one iteration, passing small arrays on, is not parted; and no loop is
+    shared for less than `wake` operations.
     """
     if not all(isinstance(node, Loop) for node in nodes):
         return (Phase(tuple(nodes), None),)
     loops = (node for node in nodes if isinstance(node, Loop))
     parts = loops if together else (part for loop in loops for part in parted(loop))
-    return tuple(map(_phase, parts))
+    return tuple(_phase(part, wake) for part in parts)
 
 
 def parted(loop: Loop) -> tuple[Loop, ...]:
@@ -122,7 +122,7 @@ def _tasks(chain: Sequence[Loop]) -> float:
     return math.prod(_number(_trips(link)) for link in chain)
 
 
-def _phase(loop: Loop) -> Phase:
+def _phase(loop: Loop, wake: int) -> Phase:
     chain = _chain(loop)
     if not chain:
         return Phase((loop,), None)
@@ -134,7 +134,7 @@ def _phase(loop: Loop) -> Phase:
     (only, *others) = chain
     straight = not others and only.start == (ZERO,) and only.step == 1
     grain = GRAIN if straight and _elements(body) < GRAIN else 1
-    least = max(2, int(-(-LEAST // (grain * max(1.0, sum(map(_work, body)))))))
+    least = max(2, int(-(-wake // (grain * max(1.0, sum(map(_work, body)))))))
     tasks = _grains(count, grain)
     if isinstance(tasks, Number) and tasks.value < least:
         return Phase((loop,), None)

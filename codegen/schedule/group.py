@@ -27,7 +27,9 @@ from codegen.schedule.tile import tile_of
 MOST = 512 << 10  # bytes that the small arrays of one iteration may take on a thread's stack
 FEWEST = 8  # iterations that keep several threads busy
 SLOWER = 1.1  # times as long that the work itself may take
+SAME = 1.01  # times as long that count as no longer
 SEVERAL = 3  # choices of loops that are compared
+BETWEEN = 6  # kernels that may stand between those of a group
 LEAST = 256 << 10  # bytes that pass between kernels: less stays in the cache in any case
 
 Letters = tuple[Index, ...]  # one for each statement of a kernel
@@ -67,17 +69,24 @@ class Group:
 class _Open:
     """A group that is being put together: for each dimension, the letters of every kernel.
 
-    `passed` are the tensors that only its kernels would see.
+    `passed` are the tensors that only its kernels would see, and `ahead` the kernels that stood
+    between them, follow from none of them, and come first.
     """
 
     kernels: list[Kernel]
     dimensions: list[list[Letters]]
     passed: tuple[Tensor, ...] = ()
+    ahead: tuple[Kernel, ...] = ()
 
     @cached_property
     def kept(self) -> float:
         """The bytes that need not pass through memory."""
         return sum(map(_bytes, self.passed))
+
+    @property
+    def span(self) -> int:
+        """How many kernels it takes the place of."""
+        return len(self.ahead) + len(self.kernels)
 
 
 def group(
@@ -111,13 +120,20 @@ def _runs_from(
     """Give a kernel alone, and what may be groups that begin with it, the shortest first."""
     current = _Open([kernels[at]], [])
     found = [current]
+    ahead: list[Kernel] = []
+    updated = {new for _, new in program.updates}  # whose old values others may still read
     for kernel in kernels[at + 1 :]:
+        if not any(t in k.made for t in kernel.reads for k in current.kernels):
+            if len(ahead) == BETWEEN or updated.intersection(kernel.made):
+                break
+            ahead.append(kernel)
+            continue
         joined = _joined(current, kernel)
         if joined is None:
             break
         current = joined
         if passed := _passed(current, program, apart):
-            found.append(replace(current, passed=passed))
+            found.append(replace(current, passed=passed, ahead=tuple(ahead)))
     return found
 
 
@@ -125,15 +141,15 @@ def _most_kept(runs: Sequence[Sequence[_Open]]) -> list[_Open]:
     """Give runs, one after the other, that keep the most bytes from passing through memory."""
     best: list[tuple[float, _Open | None]] = [(0.0, None)]  # from each kernel to the end
     for some in reversed(runs):
-        after = [(r.kept + best[-len(r.kernels)][0], r) for r in some]
+        after = [(r.kept + best[-r.span][0], r) for r in some]
         best.append(max(after, key=lambda pair: pair[0]))
     chosen: list[_Open] = []
     at = len(runs)
     while at:
         run = best[at][1]
         assert run is not None
-        chosen.append(run)
-        at -= len(run.kernels)
+        chosen += [*(_Open([k], []) for k in run.ahead), run]
+        at -= run.span
     return chosen
 
 
@@ -249,25 +265,51 @@ def _quickest(current: _Open, machine: Machine) -> Group | None:
     """Give the group over the dimensions that make it the quickest; None if none pay."""
     if len(current.kernels) == 1:
         return Group(tuple(current.kernels))
-    passed = current.passed
-    found: list[tuple[float, Group]] = []
+    found: list[tuple[float, Group, Sequence[list[Letters]]]] = []
     for some in itertools.islice(_fitting(current), SEVERAL):
-        chosen = sorted(some, key=lambda d: _moved(current.kernels, d), reverse=True)
-        sizes = _sizes(current.kernels, chosen)
-        axes = {t: _axes(current.kernels, chosen, t) for t in passed}
-        outer = tuple(
+        over = _over(current, some)
+        if _pays(over, current.passed, machine):
+            found.append((_cycles(over, machine), over, some))
+    if not found:
+        return None
+    _, best, chosen = min(found, key=lambda each: each[0])
+    return _finer(current, chosen, best, machine) if _spilt(best, machine) else best
+
+
+def _finer(current: _Open, some: Sequence[list[Letters]], whole: Group, machine: Machine) -> Group:
+    """Give the group over one more dimension where its small arrays stay in the first cache then.
+
+    Its iterations see slices that lie in one piece, and must not take longer.
+    """
+    for more in (d for d in current.dimensions if d not in some):
+        group = _over(current, [*some, more])
+        first = list(range(len(group.outer)))
+        slices = all(sorted(axes) == first for axes in group.local.values())
+        quick = _cycles(group, machine) <= SAME * _cycles(whole, machine)
+        if slices and quick and not _spilt(group, machine):
+            return group
+    return whole
+
+
+def _over(current: _Open, some: Sequence[list[Letters]]) -> Group:
+    """Give the group over some dimensions."""
+    chosen = sorted(some, key=lambda d: _moved(current.kernels, d), reverse=True)
+    sizes = _sizes(current.kernels, chosen)
+    axes = {t: _axes(current.kernels, chosen, t) for t in current.passed}
+    return Group(
+        tuple(current.kernels),
+        tuple(
             (Dim(f"this {letters[0][0].name}"), size)
             for letters, size in zip(chosen, sizes, strict=True)
-        )
-        made_ = Group(
-            tuple(current.kernels),
-            outer,
-            tuple(tuple(d[k] for d in chosen) for k in range(len(current.kernels))),
-            {t: tuple(a for a in of if a is not None) for t, of in axes.items()},
-        )
-        if _pays(made_, passed, machine):
-            found.append((_cycles(made_, machine), made_))
-    return min(found, key=lambda pair: pair[0])[1] if found else None
+        ),
+        tuple(tuple(d[k] for d in chosen) for k in range(len(current.kernels))),
+        {t: tuple(a for a in of if a is not None) for t, of in axes.items()},
+    )
+
+
+def _spilt(group: Group, machine: Machine) -> bool:
+    """Whether the small arrays of an iteration leave no room in the first cache for others."""
+    return sum(_small(t, axes) for t, axes in group.local.items()) > machine.l1 / 2
 
 
 def _fitting(current: _Open) -> Iterator[Sequence[list[Letters]]]:

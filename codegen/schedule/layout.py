@@ -271,6 +271,9 @@ def _trial(layout: Layout, at: int, lane: Index, width: int) -> Layout | None:
         known = trial.blocked.get(a.tensor)
         if known == (axis is not None and Blocks(axis, width)):
             continue
+        if known and known.width <= width and _only_here(trial, a.tensor, at):
+            del trial.blocked[a.tensor]
+            known = None
         if axis is not None and known is None and _may_block(trial, a.tensor, Blocks(axis, width)):
             trial.blocked[a.tensor] = Blocks(axis, width)
         elif _packable(a):
@@ -287,6 +290,13 @@ def _trial(layout: Layout, at: int, lane: Index, width: int) -> Layout | None:
     if packed:
         trial.packed[at] = (lane, frozenset(packed))
     return trial
+
+
+def _only_here(layout: Layout, tensor: Tensor, at: int) -> bool:
+    """Whether a statement alone reads a tensor, which nothing settled has in blocks."""
+    users = {user for user, _ in layout.places[tensor]}
+    written = {user for user in users if layout.program.statements[user].target == tensor}
+    return not users & layout.settled and users - written == {at}
 
 
 def _packable(access: Access) -> bool:
@@ -459,13 +469,29 @@ def _formed(layout: Layout, at: int) -> tuple[Statement, tuple[Statement, ...]]:
 
 
 def _copy(access: Access, s: Statement, lane: Index, name: str) -> Statement:
-    """Give the copy of an operand by the indices that it is read with, the lane innermost."""
+    """Give the copy of an operand by the indices that it is read with, the lane innermost.
+
+    Short indices that stand side by side in the operand stay so: together they fill vectors.
+    """
     used = {i for m in access.maps for i in m.free_symbols if isinstance(i, Index)} - {lane}
-    summed = [i for i in far_first(s) if i in used]
-    order = (*(i for i in s.parallel if i in used), *summed, lane)
+    beside = _beside(access, s, lane)
+    rest = (*(i for i in s.parallel if i in used), *(i for i in far_first(s) if i in used))
+    order = (*(i for i in rest if i not in beside), *beside, lane)
     target = Tensor(name, tuple(s.sizes[i] for i in order), access.tensor.dtype)
     box = tuple((i, s.sizes[i]) for i in order)
     return Statement(target, order, Reduce.SET, access, box)
+
+
+def _beside(access: Access, s: Statement, lane: Index) -> tuple[Index, ...]:
+    """The operand's last indices in its order, until they fill a vector; none if one does alone."""
+    found: list[Index] = []
+    run = 1
+    for m, size in zip(reversed(access.maps), reversed(access.tensor.shape), strict=True):
+        if not isinstance(m, Index) or m == lane or s.sizes[m] != size or run >= SHORTEST:
+            break
+        found.insert(0, m)
+        run *= typical(size)
+    return tuple(found) if len(found) > 1 else ()
 
 
 def _free(layout: Layout, tensor: Tensor, at: int, number: int) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen.build.team import open_team
-from codegen.compile import Executable, load, make_plan
+from codegen.compile import Executable, Options, load, make_plan
 from codegen.interpret import interpret
-from codegen.lower import share
+from codegen.machine import this_machine
 from codegen.notation import DType
 from codegen.sizes import evaluate
 from graphcnn.errors import GraphError, user_origin
@@ -58,9 +57,8 @@ def check_compiled(
     wanted = {t.name: np.asarray(made[t.name]) for t in case.program.outputs}
     if tolerance is None:
         tolerance = max(map(_tolerance, case.program.outputs), default=0.0)
-    with every_loop_shared():
-        plan = make_plan(case.program)
-        executables = {profile: load(plan, profile=profile, threads=1) for profile in profiles}
+    plan = make_plan(case.program, every_loop_shared())
+    executables = {profile: load(plan, profile=profile, threads=1) for profile in profiles}
     for profile, executable in executables.items():
         alone: dict[str, Array] | None = None
         for count in threads:
@@ -98,15 +96,9 @@ def run_compiled(executable: Executable, case: Case) -> dict[str, Array]:
     return made
 
 
-@contextmanager
-def every_loop_shared() -> Iterator[None]:
-    """Plans made here let threads share loops that are too short for it to pay."""
-    before = share.LEAST
-    share.LEAST = 1
-    try:
-        yield
-    finally:
-        share.LEAST = before
+def every_loop_shared() -> Options:
+    """Give options for plans whose threads share loops that are too short for it to pay."""
+    return Options(machine=replace(this_machine(), wake=1))
 
 
 def check_op(

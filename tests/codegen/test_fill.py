@@ -48,6 +48,15 @@ def test_copies_are_not_filled_before(up: int, left: int) -> None:
     assert filled(low.function.body) == 3 * ((5 + 2 * up) * (28 + 2 * left) - 5 * 28)
 
 
+def test_copies_that_are_no_rows_of_a_batch_are_not_filled_before() -> None:
+    x, y = Tensor("x", (5, 28)), Tensor("y", (7, 30))
+    copy = statement(y[i + 1, j + 1], "=", x[i, j])
+    program = Program((x,), (y,), (statement(y[a, b], "=", 0), copy))
+    bodies = (low.function.body for low in make_plan(program).nests)
+    assert sum(map(filled, bodies)) == 7 * 30 - 5 * 28
+    assert_agree([integers(program)], profile="debug+strict")
+
+
 def test_every_gap_between_copies_is_filled() -> None:
     x, y = Tensor("x", (3, 4)), Tensor("y", (3, 12))
     parts = (statement(y[n, j + start], "=", x[n, j]) for start in (1, 7))

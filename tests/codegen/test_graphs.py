@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
@@ -55,14 +55,18 @@ def failing(seeds: Sequence[int]) -> Iterator[tuple[int, str]]:
     with ThreadPoolExecutor(1) as compiling:
         waiting = []
         for some in (seeds[k : k + TOGETHER] for k in range(0, len(seeds), TOGETHER)):
-            with every_loop_shared():  # for the sizes are small
-                plans = make_plans(graph(seed).case for seed in some)
-                assert all(map(own_text, plans))
+            plans = plans_of(some)
+            assert all(map(own_text, plans))
             waiting.append((some, compiling.submit(compiled, plans)))
         for some, future in waiting:
             for seed, executables in zip(some, future.result(), strict=True):
                 if problem := "\n".join(problems(graph(seed), executables)):
                     yield seed, problem
+
+
+def plans_of(seeds: Iterable[int]) -> list[Plan]:
+    """Plans whose threads share all they can, for the sizes are small."""
+    return make_plans((graph(seed).case for seed in seeds), every_loop_shared())
 
 
 def compiled(plans: Sequence[Plan]) -> list[dict[str, Executable]]:
@@ -99,9 +103,7 @@ def test_random_graphs_are_not_all_alike() -> None:
     """They reach many ops, and their threads find something to share."""
     ops = {node.op for seed in range(COUNT) for node in ops_of(graph(seed))}
     assert len(ops) > 40, sorted(ops)
-    with every_loop_shared():
-        plans = make_plans(graph(seed).case for seed in range(20))
-        shared = [any(nest.function.tasks for nest in plan.nests) for plan in plans]
+    shared = [any(nest.function.tasks for nest in plan.nests) for plan in plans_of(range(20))]
     assert sum(shared) >= 10
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from codegen.compile import Options, load, make_plan
+from codegen.compile import Options, Plan, load, make_plan
+from codegen.machine import Machine
 from codegen.notation import Tensor, indices, statement
 from codegen.program import Program
 from tests.codegen.running import Case, assert_agree, expected, integers, run_c
@@ -113,6 +114,49 @@ def products(count: int, more: int = 1, size: int = 128) -> Program:
     )
 
 
+def test_what_stands_between_comes_first() -> None:
+    """A sum that follows from nothing in the group, though the last product reads it too."""
+    x, y, z = Tensor("x", (COUNT, 128, 64)), Tensor("y", (64, 128)), Tensor("z", (128, 16, 32))
+    p, o, q = Tensor("p", (COUNT, 128, 128)), Tensor("o", (128, 16)), Tensor("q", (COUNT, 128, 16))
+    statements = (
+        statement(p[b, i, j], "+=", x[b, i, k] * y[k, j]),
+        statement(o[i, j], "+=", z[i, j, k]),
+        statement(q[b, i, j], "+=", p[b, i, k] * o[k, j]),
+    )
+    plan = make_plan(Program((x, y, z), (q,), statements), Options(layouts=False))
+    assert [[k.name for k in group.kernels] for group in plan.groups] == [["o"], ["p", "q"]]
+    assert_agree([integers(plan.program)], plan.options)
+
+
+def test_what_reads_from_a_group_comes_after_it() -> None:
+    """And so does all that follows from it: no group runs around it."""
+    x, y, z = Tensor("x", (COUNT, 128, 64)), Tensor("y", (64, 128)), Tensor("z", (128, 128))
+    p, o, q = Tensor("p", (COUNT, 128, 128)), Tensor("o", (128, 16)), Tensor("q", (COUNT, 128, 16))
+    statements = (
+        statement(p[b, i, j], "+=", x[b, i, k] * y[k, j]),
+        statement(o[i, j], "+=", p[b, i, j] * z[i, k], {i: 128, j: 16, b: COUNT, k: 128}),
+        statement(q[b, i, j], "+=", p[b, i, k] * o[k, j]),
+    )
+    plan = make_plan(Program((x, y, z), (q,), statements), Options(layouts=False))
+    assert [[k.name for k in group.kernels] for group in plan.groups] == [["p"], ["o"], ["q"]]
+    assert_agree([integers(plan.program)], plan.options)
+
+
+def test_no_update_goes_ahead_of_what_reads_the_old_value() -> None:
+    """It would need memory of its own, and to be copied."""
+    o, q, d = Tensor("o", (SIZE, 16)), Tensor("q", (COUNT, SIZE, 16)), Tensor("d", SHAPE)
+    statements = (
+        statement(s[b, i, j], "+=", w[b, i, k] * m[k, j]),
+        statement(new[b, i, j], "=", w[b, i, j] - d[b, i, j]),
+        statement(q[b, i, j], "+=", s[b, i, k] * o[k, j]),
+    )
+    program = Program((m, o, d), (q,), statements, parameters=(w,), updates=((w, new),))
+    plan = make_plan(program, Options(layouts=False, reorder=False))
+    assert plan.memory.base[new] == w
+    right, found = expected(integers(program)), run_c(load(plan, threads=1), integers(program))
+    assert all(np.array_equal(found[name], y) for name, y in right.items())
+
+
 def test_few_iterations_pass_on_what_is_near_too() -> None:
     """With fewer tasks than threads like: each loop inside is no work of its own for all that."""
     program, options = products(8), Options(layouts=False)
@@ -126,3 +170,22 @@ def test_the_loop_that_moves_the_most_runs_outermost() -> None:
     (group,) = make_plan(program, options).groups
     assert [str(d) for d, _ in group.outer] == ["this b", "this e"]
     assert_agree([integers(program)], options)
+
+
+def depthwise(images: int, machine: Machine) -> Plan:
+    """Convolutions of each channel by itself, what they read framed first."""
+    u, v = indices("u v")
+    channels, size = 64, 32
+    x, weight = Tensor("x", (images, channels, size, size)), Tensor("weight", (channels, 3, 3))
+    y = Tensor("y", x.shape)
+    tap = x[b, k, i + u - 1, j + v - 1] * weight[k, u, v]
+    box = {b: images, k: channels, i: size, j: size, u: 3, v: 3}
+    program = Program((x, weight), (y,), (statement(y[b, k, i, j], "+=", tap, box),))
+    return make_plan(program, Options(layouts=False, machine=machine))
+
+
+def test_small_arrays_that_crowd_the_first_cache_are_made_slice_by_slice() -> None:
+    crowded, roomy = (depthwise(8, Machine(l1=size)) for size in (32 << 10, 1 << 20))
+    assert [str(n) for g in roomy.groups for _, n in g.outer] == ["64"]
+    assert [str(n) for g in crowded.groups for _, n in g.outer] == ["64", "8"]
+    assert_agree([integers(crowded.program)], crowded.options)

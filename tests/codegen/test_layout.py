@@ -400,6 +400,46 @@ def test_a_sum_starts_in_its_own_nest_though_it_counts_in_blocks_and_tiles() -> 
     assert_agree([integers(program)], profile="debug+strict")
 
 
+v, e = indices("v e")
+
+
+def in_tiles(along: Index) -> Program:
+    """Filters in tiles, and a sum over one of their long indices, with images that have the other.
+
+    Over k it shares an axis with the images, which are computed, and with what these are used for.
+    """
+    G, w, d = Tensor("G", (7, 3)), Tensor("w", (64, 64, 3, 3)), Tensor("d", (7, 64, 16))
+    p, tiles = Tensor("p", (7, 64, 16)), Tensor("tiles", (7, 64, 64, 3))
+    y, z, f = Tensor("y", (7, 64, 14)), Tensor("z", (7, 64, 6)), Tensor("f", (7, 6, 16))
+    other = c if along == k else k
+    statements = (
+        state(p[e, k, i], "=", 2 * d[e, k, i]),
+        state(tiles[e, k, c, v], "+=", G[e, u] * w[k, c, u, v]),
+        state(y[e, other, i], "+=", tiles[e, k, c, v] * p[e, along, i + v], {i: 14}),
+        state(z[e, k, j], "+=", f[e, j, i] * p[e, k, i]),
+    )
+    return Program((G, w, d, f), (y, z), statements)
+
+
+def test_short_indices_are_copied_as_they_lie() -> None:
+    """So that blocks of rows are turned, which of three taps alone would not be whole ones."""
+    program = in_tiles(c)
+    plan = make_plan(program, Options(machine=Machine(), off=frozenset({"winograd"})))
+    (copy,) = (text for name, text in plan.functions.items() if "w_packed" in name)
+    assert "transpose_float32x16(" in copy
+    assert_agree([integers(program)], plan.options)
+
+
+def test_what_a_sum_alone_reads_is_cut_as_that_sum_likes_it() -> None:
+    """Along its result, though others share the axis that it sums over."""
+    program = in_tiles(k)
+    changed = lay_out(program, Machine())
+    shapes = {t.name: t.shape for t in changed.definitions}
+    assert shapes["p"] == (7, 4, 16, 16)
+    assert shapes["tiles"] == (7, 64, 4, 3, 16)
+    assert_same_meaning(program, Machine())
+
+
 def beside_packed() -> Case:
     """Along the lanes a lies as it is, b is packed in blocks, and 17 is no multiple."""
     a, b, x = Tensor("a", (40, 17)), Tensor("b", (17, 40)), Tensor("x", (100, 40))

@@ -50,8 +50,8 @@ def test_loops_are_joined_where_those_further_in_make_tasks_enough() -> None:
 def test_a_loop_around_others_is_parted_where_it_makes_few_tasks() -> None:
     first, second = loop("k", 60, write("y")), loop("k", 9, write("z"))
     assert parted(loop("i", 3, first, second)) == (loop("i", 3, first), loop("i", 3, second))
-    assert len(phases([loop("i", 3, first, second)])) == 2
-    assert len(phases([loop("i", 3, first, second)], together=True)) == 1
+    assert len(phases([loop("i", 3, first, second)], 1)) == 2
+    assert len(phases([loop("i", 3, first, second)], 1, together=True)) == 1
     enough = loop("i", MANY, first, second)
     assert parted(enough) == (enough,)
 
