@@ -527,9 +527,8 @@ class _Block:
 
     def far(self, done: list[Node]) -> bool:
         """Whether results go to lines that are not near, a row of lanes to neighbours."""
-        assert self.lane is not None
-        far = self.bytes() > self.writer.machine.l2 and not self.streamed(done, self.lane)
-        return far and self.step(self.tile.lane) == 1
+        far = self.bytes() > self.writer.machine.l2 and self.step(self.tile.lane) == 1
+        return far and self.lane is not None and not self.streamed(done, self.lane)
 
     def fetched(self, slot: Name, at: Let, done: list[Node]) -> list[Node]:
         """Ask for the lines that the results go to, where these lie along the lanes."""
