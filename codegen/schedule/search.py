@@ -312,14 +312,12 @@ def cover(length: int, block: int, width: int, *, again: bool = False) -> Segmen
     [(0, 32, 32), (32, 36, 4), (36, 38, 2), (38, 39, 1)]
     >>> [(s.start, s.stop, s.block) for s in cover(39, 32, 16, again=True)]
     [(0, 32, 32), (31, 39, 8)]
-    >>> [(s.start, s.stop, s.block) for s in cover(28, 16, 16, again=True)]
-    [(0, 16, 16), (12, 28, 16)]
     """
     found, at = [], 0
     while at < length:
         left = length - at
         back = 1 << (left - 1).bit_length()
-        if again and left < width and back <= min(width, length):
+        if again and left < min(block, width) and back <= min(width, length):
             found.append(Segment(length - back, length, back))
             break
         stop = at + left // block * block
