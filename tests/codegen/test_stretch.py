@@ -1,5 +1,6 @@
 """Tiles side by side in memory that is not near finish together, and change it as if alone."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -77,11 +78,12 @@ def test_tiles_of_what_is_only_written_do_not_wait() -> None:
 
 def test_few_results_wait_in_the_first_cache() -> None:
     step, _ = rows(384).statements
+    waiting = []
     for l1 in (4 << 10, 8 << 10, 32 << 10):
         tile = tile_of(step, replace(FAR, l1=l1))
         assert tile is not None
-        results = tile.lanes[0].block
-        for _, segments in tile.rows:
-            results *= segments[0].block
         count = tile.stretch[1] if tile.stretch else 1
-        assert count == 1 or 4 * count * results <= l1 // 4
+        deep = math.prod(segments[0].block for _, segments in tile.rows)
+        waiting.append(count * deep * tile.lanes[0].block if count > 1 else 0)
+        assert 4 * waiting[-1] <= l1 // 4
+    assert waiting[-1] > waiting[0]
