@@ -12,7 +12,7 @@
  * So nobody waits for a helper that is late: asleep, not started, or put aside by the system. */
 
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* for sched_getaffinity, if this is the top of the file */
+#define _GNU_SOURCE /* for where threads run, if this is the top of the file */
 #endif
 #include "prelude.h"
 #include "team.h"
@@ -24,6 +24,10 @@
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
+
+#if defined(__linux__) && defined(CPU_COUNT)
+#define TEAM_PLACES /* threads can be told where to run */
+#endif
 
 enum {
     TEAM_MOST = 512,         /* threads; half a word counts them */
@@ -61,6 +65,10 @@ typedef struct {
     uint32_t next TEAM_APART; /* the stretch to be run next, of those meant for this thread */
     uint32_t number TEAM_APART;
     bool asleep; /* written under the lock */
+#ifdef TEAM_PLACES
+    cpu_set_t allowed; /* the cores to which it may go back */
+    bool away;
+#endif
     pthread_mutex_t lock;
     pthread_cond_t woken;
     pthread_t thread;
@@ -116,10 +124,41 @@ static void team_want_nobody(void) {
     }
 }
 
+/* A system may wake a thread on the core of its waker, because no other was idle in that moment,
+ * and let the two take turns there for milliseconds. So a helper that sleeps is sent away first;
+ * once awake it may go where it likes. */
+static void team_send_away(team_helper *helper) {
+#ifdef TEAM_PLACES
+    if (pthread_getaffinity_np(helper->thread, sizeof helper->allowed, &helper->allowed) == 0) {
+        const int here = sched_getcpu();
+        cpu_set_t others = helper->allowed;
+        if (here >= 0) {
+            CPU_CLR(here, &others);
+        }
+        /* Refused where there is no other. */
+        helper->away = pthread_setaffinity_np(helper->thread, sizeof others, &others) == 0;
+    }
+#else
+    (void)helper;
+#endif
+}
+
+static void team_come_back(team_helper *me) {
+#ifdef TEAM_PLACES
+    if (me->away) {
+        pthread_setaffinity_np(pthread_self(), sizeof me->allowed, &me->allowed);
+        me->away = false;
+    }
+#else
+    (void)me;
+#endif
+}
+
 static void team_wake(uint32_t number) {
     team_helper *helper = &team_helpers[number];
     if (__atomic_load_n(&helper->asleep, __ATOMIC_SEQ_CST)) {
         pthread_mutex_lock(&helper->lock);
+        team_send_away(helper);
         __atomic_store_n(&helper->asleep, false, __ATOMIC_RELAXED);
         pthread_mutex_unlock(&helper->lock);
         pthread_cond_signal(&helper->woken);
@@ -158,6 +197,7 @@ static bool team_sleep(team_helper *me) {
     while (__atomic_load_n(&me->asleep, __ATOMIC_RELAXED)) {
         pthread_cond_wait(&me->woken, &me->lock);
     }
+    team_come_back(me);
     pthread_mutex_unlock(&me->lock);
     return !__atomic_load_n(&team_pool.closing, __ATOMIC_RELAXED);
 }
@@ -286,7 +326,7 @@ static void team_forget(void) {
 }
 
 static uint32_t team_cores(void) {
-#if defined(__linux__) && defined(CPU_COUNT)
+#ifdef TEAM_PLACES
     cpu_set_t allowed;
     if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
         return (uint32_t)CPU_COUNT(&allowed);

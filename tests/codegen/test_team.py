@@ -20,10 +20,14 @@ RUNTIME = Path(str(resources.files("codegen.runtime")))
 COMPILERS = ("gcc", "clang")
 PATIENCE = 60  # seconds until what should end is taken to hang; never waited for otherwise
 
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
 # As in a generated unit, the headers are part of the text.
 HEADERS = "".join(RUNTIME.joinpath(name).read_text() for name in ("prelude.h", "team.h"))
 
-PROBE = """
+PROBE = f"""#define _GNU_SOURCE /* for where threads run */
+{HEADERS}
+""" + """
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -107,6 +111,34 @@ int64_t meet(void *team, int64_t count, int flush, float *products) {
     return helpers == count - 1 ? helpers : -1;
 }
 
+typedef struct {
+    int64_t *arrived;
+    int32_t *cores;
+    int32_t *allowed;
+} places;
+
+static void look(const void *call, int64_t first, int64_t last) {
+    const places *p = call;
+#ifdef __linux__
+    for (int64_t i = first; i < last; ++i) {
+        cpu_set_t allowed;
+        p->cores[i] = sched_getcpu();
+        sched_getaffinity(0, sizeof allowed, &allowed);
+        p->allowed[i] = CPU_COUNT(&allowed);
+    }
+#endif
+    __atomic_fetch_add(p->arrived, last - first, __ATOMIC_ACQ_REL);
+    while (__atomic_load_n(p->arrived, __ATOMIC_ACQUIRE) < 2) {
+        sched_yield();
+    }
+}
+
+void look_where(void *team, int32_t *cores, int32_t *allowed) {
+    int64_t arrived = 0;
+    const places p = {&arrived, cores, allowed};
+    share(team, look, &p, 2);
+}
+
 /* gate[0] says that the pool is busy, gate[1] ends it. */
 static void wait(const void *call, int64_t first, int64_t last) {
     int32_t *gate = *(int32_t *const *)call;
@@ -125,12 +157,13 @@ void cover_nested(void *team, int32_t *seen, int64_t outer, int64_t inner);
 void cover_often(void *team, int32_t *seen, int64_t count, int64_t times);
 int64_t meet(void *team, int64_t count, int flush, float *products);
 void hold(void *team, int32_t *gate);
+void look_where(void *team, int32_t *cores, int32_t *allowed);
 """
 
 
 @pytest.fixture(scope="module")
 def probe() -> Any:
-    return build({"probe": HEADERS + PROBE}, DECLARATIONS, profile="debug+strict")
+    return build({"probe": PROBE}, DECLARATIONS, profile="debug+strict")
 
 
 def cover(probe: Any, threads: int, count: int) -> list[int]:
@@ -243,6 +276,26 @@ def test_helpers_have_the_float_mode_of_the_caller(probe: Any) -> None:
         assert meet(probe, 3, 3, flush=flush) == (2, [wanted] * 3)
 
 
+@pytest.mark.skipif(len(CORES) < 2, reason="needs two cores, and to be told which they are")
+def test_who_wakes_up_begins_on_another_core_and_is_bound_to_none(probe: Any) -> None:
+    meet(probe, 2, 2)  # the helper is started, allowed to run everywhere
+    here, there, *_ = CORES
+    spin = f"import os; os.sched_setaffinity(0, [{there}])\nwhile True: pass"
+    found = []
+    with subprocess.Popen([sys.executable, "-c", spin]) as other:  # so that no core is idle
+        try:
+            os.sched_setaffinity(0, [here])
+            for _ in range(20):
+                time.sleep(0.005)
+                cores, allowed = probe.ffi.new("int32_t[2]"), probe.ffi.new("int32_t[2]")
+                probe.lib.look_where(open_team(2), cores, allowed)
+                found.append((cores[0] != cores[1], max(allowed)))
+        finally:
+            os.sched_setaffinity(0, CORES)
+            other.kill()
+    assert found == [(True, len(CORES))] * 20
+
+
 # ── How many ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -292,7 +345,7 @@ import multiprocessing, os, sys, threading, time, warnings
 from codegen.build import build
 from codegen.build.team import open_team
 warnings.simplefilter("ignore", DeprecationWarning)  # of forks among threads, which are the point
-probe = build({{"probe": {HEADERS + PROBE!r}}}, {DECLARATIONS!r}, profile="debug+strict")
+probe = build({{"probe": {PROBE!r}}}, {DECLARATIONS!r}, profile="debug+strict")
 new, lib, team = probe.ffi.new, probe.lib, open_team(2)
 
 def works(team=team):
@@ -380,7 +433,7 @@ while seen[0] == 0:
 
 @pytest.mark.parametrize("meanwhile", ["pass", "time.sleep(0.01)"])
 def test_a_library_with_a_pool_of_its_own_can_be_unloaded(probe: Any, meanwhile: str) -> None:
-    units = {"team": RUNTIME.joinpath("team.c").read_text(), "probe": HEADERS + PROBE}
+    units = {"team": RUNTIME.joinpath("team.c").read_text(), "probe": PROBE}
     headers = {name: RUNTIME.joinpath(name).read_text() for name in ("prelude.h", "team.h")}
     declarations = f"{DECLARATIONS}void *team_of(int64_t threads);"
     run_child(f"""
