@@ -13,6 +13,7 @@ from codegen.affine import Index, split
 from codegen.freeze import size_of
 from codegen.lower.loops import ZERO, Shown
 from codegen.lower.reduction import Reductions, unguarded
+from codegen.lower.share import joined
 from codegen.lower.transpose import transposed
 from codegen.machine import Machine
 from codegen.names import Names
@@ -75,7 +76,7 @@ class KernelWriter(Reductions):
         for i, n in reversed(box):
             stop = size_of(n, self.names.letter)
             nodes = [Loop(self.names.letter(i), (ZERO,), (stop,), tuple(nodes), shared=True)]
-        return nodes
+        return joined(nodes) if alone else nodes
 
     def fill(
         self,

@@ -46,6 +46,13 @@ class Reductions(Loops):
         super().__init__(names, shown)
         self.machine = machine
         self.schedules: list[Schedule | Tile] = []
+        self.starts: dict[Index, Name] = {}
+
+    def start(self, index: Index) -> Name:
+        """Give the start of a block; loops of several statements with one name may be joined."""
+        if index not in self.starts:
+            self.starts[index] = Name(self.names.fresh(f"{self.names.letter(index)}_start"))
+        return self.starts[index]
 
     def accumulated(
         self,

@@ -25,6 +25,7 @@ from codegen.nest import (
     Name,
     Node,
     Number,
+    Scratch,
     Store,
     Transpose,
     When,
@@ -113,8 +114,10 @@ def joined(nodes: Sequence[Node], *, within: bool = False) -> list[Node]:
 
 
 def _alike(one: Loop, other: Loop) -> bool:
-    """Whether two loops are shared, and differ at most in what they do."""
-    return one.shared and replace(one, body=other.body) == other
+    """Whether two loops are shared, differ at most in what they do, and name nothing twice."""
+    named = [node.name for node in (*one.body, *other.body) if isinstance(node, Let | Scratch)]
+    once = len({*named}) == len(named)
+    return one.shared and once and replace(one, body=other.body) == other
 
 
 def _tasks(chain: Sequence[Loop]) -> float:
@@ -139,8 +142,8 @@ def _phase(loop: Loop, wake: int) -> Phase:
     if isinstance(tasks, Number) and tasks.value < least:
         return Phase((loop,), None)
     if straight:
-        stop = (_times(LAST, grain), *(only.stop if grain > 1 else ()))
-        first, alone = (_times(FIRST, grain),), grain == 1
+        stop = (times(LAST, grain), *(only.stop if grain > 1 else ()))
+        first, alone = (times(FIRST, grain),), grain == 1
         shared: Loop = replace(only, start=first, stop=stop, shared=False, apart=alone)
         return Phase((shared,), tasks, least)
     lets: list[Node] = []
@@ -150,7 +153,7 @@ def _phase(loop: Loop, wake: int) -> Phase:
             at = Apply("/", (at, inner), "int64")
         if k:
             at = Apply("mod", (at, trips[k]), "int64")
-        at = _times(at, link.step)
+        at = times(at, link.step)
         if link.start != (ZERO,):
             at = Apply("+", (at, link.start[0]), "int64")
         lets.append(Let(link.index, "int64", at))
@@ -197,8 +200,17 @@ def _grains(count: Expression, size: int) -> Expression:
     return Apply("/", (more, Number(size, "int64")), "int64")
 
 
-def _times(at: Expression, size: int) -> Expression:
+def times(at: Expression, size: int) -> Expression:
+    """Give so many times a number."""
     return at if size == 1 else Apply("*", (at, Number(size, "int64")), "int64")
+
+
+def plus(terms: Sequence[Expression]) -> Expression:
+    """Give the sum of numbers."""
+    total = terms[0]
+    for term in terms[1:]:
+        total = Apply("+", (total, term), "int64")
+    return total
 
 
 def _product(a: Expression, b: Expression) -> Expression:

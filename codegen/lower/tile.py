@@ -20,7 +20,7 @@ import sympy
 from codegen.affine import Index, split
 from codegen.freeze import size_of, whole
 from codegen.lower.loops import ZERO
-from codegen.lower.share import joined
+from codegen.lower.share import joined, plus, times
 from codegen.lower.vectors import in_vectors, repeatable
 from codegen.machine import Machine
 from codegen.names import Names
@@ -56,6 +56,9 @@ class Writer(Protocol):
     names: Names
     machine: Machine
 
+    def start(self, index: Index) -> Name:
+        """Give the start of a block of an index."""
+
     def array(self, tensor: Tensor) -> str:
         """The name of the array that has a tensor's elements in its shape."""
 
@@ -74,7 +77,7 @@ def tiled(
     done again only where that changes nothing.
     """
     nodes: list[Node] = []
-    starts = {i: Name(writer.names.fresh(f"{writer.names.letter(i)}_start")) for i, _ in tile.rows}
+    starts = {i: writer.start(i) for i, _ in tile.rows}
     lanes: tuple[Segment | None, ...] = (None,)
     if tile.lane in s.parallel:
         again = repeatable(finish(Name("value", s.target.dtype)))
@@ -108,7 +111,7 @@ class _Block:
         self.shift = some if self.vectors > 1 else None
         self.starts = dict(starts)
         if lane and tile.lane not in starts:
-            self.starts[tile.lane] = Name(self.names.fresh(f"{self.letter(tile.lane)}_start"))
+            self.starts[tile.lane] = writer.start(tile.lane)
         self.steps = {i: Name(self.names.fresh(f"{self.letter(i)}_row")) for i in rows}
 
     def letter(self, symbol: Any) -> str:
@@ -306,15 +309,15 @@ class _Block:
         slot = Name(self.names.fresh("lane"))
         cell = Element(acc, (self.place(self.shift and self.m, self.vectors),), vector)
         gone = Apply("-", (start, begin), "int64")
-        given = {i: _sum((gone, at)) if i == index else at for i, at in self.steps.items()}
+        given = {i: plus((gone, at)) if i == index else at for i, at in self.steps.items()}
         more = [*([gone] if index == lane else []), *([self.shift] if self.shift else [])]
-        there = _sum((_times(several.place(given=given), several.lane.block), *more))
-        here = _sum((_times(several.place(), several.lane.block), slot))
+        there = plus((times(several.place(given=given), several.lane.block), *more))
+        here = plus((times(several.place(), several.lane.block), slot))
         value = Element(edge, (here,), self.kind)
         done = finish(value)
 
         def at(block: _Block) -> Let:
-            return Let(self.letter(lane), "int64", _sum((block.starts[lane], slot)))
+            return Let(self.letter(lane), "int64", plus((block.starts[lane], slot)))
 
         one = [
             Let(self.letter(lane), "int64", self.starts[lane]),
@@ -324,7 +327,7 @@ class _Block:
             *self.summed(cell),
             *self.each_cell([Store(Element(edge, (there,), _in_memory(vector)), cell)]),
         ]
-        stop = _sum((begin, Number(wide.block, "int64")))
+        stop = plus((begin, Number(wide.block, "int64")))
         step = self.rows.get(index, self.lane).block
         room = Scratch(edge, self.kind, several.count() * several.lane.block)
         each = Loop(start.name, (begin,), (stop,), tuple(one), step)
@@ -385,26 +388,29 @@ class _Block:
         part = [p for p in sympy.Mul.make_args(self.s.body) if isinstance(p, Access)][operand]
         axis, terms = next((k, t) for k, m in enumerate(part.maps) if row in (t := split(m)[1]))
         step, gap, taps = int(terms[row]), int(terms[tap]), int(self.s.sizes[tap])
-        reach = gap * (taps - 1) + 1
+        reach, lowest = abs(gap) * (taps - 1) + 1, (taps - 1) * (gap < 0)
         seen = self.names.fresh(f"{self.letter(row)}_seen")
         ahead = Name(self.names.fresh("ahead"))
-        first = part.tensor[tuple(e.subs(tap, 0) for e in part.maps)]
+        first = part.tensor[tuple(e.subs(tap, lowest) for e in part.maps)]
 
         def place(*terms: Expression) -> Element:
-            at = _sum(terms)
-            at = _sum((_times(at, self.vectors), self.m)) if self.vectors > 1 else at
+            at = plus(terms)
+            at = plus((times(at, self.vectors), self.m)) if self.vectors > 1 else at
             return Element(seen, (at,), cell.dtype)
 
         def look(start: int, stop: int, *before: Expression) -> Node:
             there = self.read(first, cell.dtype, self.shift)
-            at = (*there.at[:axis], _sum((there.at[axis], ahead)), *there.at[axis + 1 :])
+            at = (*there.at[:axis], plus((there.at[axis], ahead)), *there.at[axis + 1 :])
             here = place(*before, ahead)
             body = self.beside([Store(here, replace(there, at=at)), Hold(here)])
             low, high = Number(start, "int64"), Number(stop, "int64")
             return Loop(ahead.name, (low,), (high,), tuple(body))
 
-        along = _times(self.steps[row], step)
-        known = {part: place(along, _times(Name(self.letter(tap)), gap))}
+        along = times(self.steps[row], step)
+        onward = times(Name(self.letter(tap)), abs(gap))
+        if gap < 0:
+            onward = Apply("-", (Number(reach - 1, "int64"), onward), "int64")
+        known = {part: place(along, onward)}
         add = self.beside([Store(cell, self.product(cell.dtype, self.shift, known), "+=")])
         add = [Loop(self.letter(tap), (ZERO,), (Number(taps, "int64"),), tuple(add))]
         moving = {i for m in part.maps for i in m.free_symbols}
@@ -581,17 +587,6 @@ def unrolled(nodes: Sequence[Node]) -> list[Node]:
         replace(n, body=tuple(unrolled(n.body)), unrolled=True) if isinstance(n, Loop) else n
         for n in nodes
     ]
-
-
-def _times(e: Expression, factor: int) -> Expression:
-    return e if factor == 1 else Apply("*", (e, Number(factor, "int64")), "int64")
-
-
-def _sum(terms: Sequence[Expression]) -> Expression:
-    total = terms[0]
-    for term in terms[1:]:
-        total = Apply("+", (total, term), "int64")
-    return total
 
 
 def _in_memory(vector: Scalar) -> str:

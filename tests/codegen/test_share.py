@@ -2,10 +2,10 @@
 
 import pytest
 
-from codegen.compile import Options
+from codegen.compile import Options, make_plan
 from codegen.lower.share import MANY, joined, parted, phases
 from codegen.machine import Machine
-from codegen.nest import Element, Loop, Name, Node, Number, Store
+from codegen.nest import Element, Let, Loop, Name, Node, Number, Store
 from codegen.notation import Tensor, indices, statement
 from codegen.program import Program
 from tests.codegen.running import assert_agree, integers
@@ -67,6 +67,26 @@ def test_what_is_not_shared_or_counts_otherwise_stays_apart() -> None:
     assert joined(alone) == alone
     later = [loop("i", 64, write("y")), loop("i", 64, write("z"), start=1)]
     assert joined(later) == later
+
+
+def test_loops_that_would_name_something_twice_stay_apart() -> None:
+    def named(array: str) -> Loop:
+        return loop("i", 64, loop("k", 6, Let("next", "int64", Name("k")), write(array)))
+
+    assert joined([named("y"), named("z")]) == [loop("i", 64, *named("y").body, *named("z").body)]
+
+
+def test_phases_of_one_result_share_the_loops_around_them() -> None:
+    """So that what they all read comes from far away once."""
+    x, w, y = Tensor("x", (256, 4, 67)), Tensor("w", (4, 4)), Tensor("y", (256, 128))
+    halves = tuple(
+        statement(y[n, 2 * j + q], "+=", w[k, 2 * i + q] * x[n, k, j + i + q], {i: 2, j: 64})
+        for q in (0, 1)
+    )
+    program = Program((x, w), (y,), halves)
+    (one,) = make_plan(program).nests
+    assert len(one.schedules) == len(halves)
+    assert_agree([integers(program)])
 
 
 @pytest.mark.parametrize("machine", [Machine(), Machine(vector=32, registers=16, full=32)])

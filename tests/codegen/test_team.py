@@ -26,8 +26,8 @@ CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else
 HEADERS = "".join(RUNTIME.joinpath(name).read_text() for name in ("prelude.h", "team.h"))
 
 PROBE = f"""#define _GNU_SOURCE /* for where threads run */
-{HEADERS}
-""" + """
+{HEADERS}"""
+PROBE += """
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>

@@ -26,12 +26,16 @@ def depthwise(
     gap: int = 1,
     dtype: str = "float32",
 ) -> Program:
-    """Each row looks at `taps` rows of x that lie `gap` apart, each next row `step` further."""
-    height = step * (rows - 1) + gap * (taps - 1) + 1
+    """Each row looks at `taps` rows of x that lie `gap` apart, each next row `step` further.
+
+    The first tap looks at the last of them where the gap is negative.
+    """
+    height = step * (rows - 1) + abs(gap) * (taps - 1) + 1
+    above = max(0, -gap) * (taps - 1)
     x = Tensor("x", (2, height, columns + 2), dtype)  # type: ignore[arg-type]
     w = Tensor("w", (2, taps, 3), dtype)  # type: ignore[arg-type]
     y = Tensor("y", (2, rows, columns), dtype)  # type: ignore[arg-type]
-    s = statement(y[g, i, j], "+=", w[g, u, v] * x[g, step * i + gap * u, j + v])
+    s = statement(y[g, i, j], "+=", w[g, u, v] * x[g, step * i + gap * u + above, j + v])
     outputs = (more[-1].target,) if more else (y,)
     reads = {a.tensor for m in more for a in m.reads} - {y}
     return Program((x, w, *sorted(reads, key=str)), outputs, (s, *more))
@@ -41,8 +45,8 @@ def text(program: Program, machine: Machine = HALVED) -> str:
     return own_text(make_plan(program, Options(machine=machine, layouts=False, exact=True)))
 
 
-STEPS = [(1, 1, 3), (1, 2, 3), (2, 1, 3), (2, 1, 2), (3, 1, 5), (2, 3, 3), (1, 1, 7)]
-SHARED = {(1, 1, 3), (1, 2, 3), (1, 1, 7)}
+SHARED = {(1, 1, 3), (1, 2, 3), (1, 1, 7), (1, -1, 3), (1, -2, 3)}
+STEPS = [*sorted(SHARED), (2, 1, 3), (2, 1, 2), (3, 1, 5), (2, 3, 3), (2, -1, 5)]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
