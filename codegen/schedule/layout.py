@@ -28,7 +28,7 @@ from codegen.schedule.order import SHORTEST, cost, far_first, stride
 from codegen.schedule.tile import Tile, least_cycles, tile_of
 
 COPY = 1.5  # cycles to bring one element from one order into another
-WORTH = 0.88  # the part of the cycles that a cut must not exceed
+WORTH = 0.9  # the part of the cycles that a cut must not exceed
 ENOUGH = 1.05  # times the least cycles there can be: what comes that close is taken
 LEAST = 1000.0  # cycles that it must save, or the program had better be shorter
 POSITION = (Reduce.ARGMAX, Reduce.ARGMIN)
