@@ -117,7 +117,10 @@ def _without_copies(program: Program, copies: dict[Tensor, Tensor]) -> Program:
 
 
 def _strategies(program: Program, machine: Machine) -> Iterator[Layout]:
-    """Let vectors run along the axis that most tensors share, wherever it is; or never along it."""
+    """Let vectors run along the axis that most tensors share, wherever it is; or never along it.
+
+    Where it is none of whole blocks, each sum of products may still cut it for itself.
+    """
     places: Places = {}
     for at, s in enumerate(program.statements):
         for tensor, maps in _sites(s):
@@ -128,13 +131,13 @@ def _strategies(program: Program, machine: Machine) -> Iterator[Layout]:
         for at, maps in places[tensor]:
             barred.setdefault(at, set()).add(maps[axis])
     yield Layout(program, places, barred)
-    width = _block_width({t.shape[axis] for t, axis in shared}, machine)
-    if width:
-        layout = Layout(program, places, {})
+    layout = Layout(program, places, {})
+    if width := _block_width({t.shape[axis] for t, axis in shared}, machine):
         for tensor, axis in shared:
             blocks = Blocks(axis, width)
             if tensor.dtype == "float32" and _may_block(layout, tensor, blocks):
                 layout.blocked[tensor] = blocks
+    if barred:
         yield layout
 
 
