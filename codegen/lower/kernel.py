@@ -48,9 +48,11 @@ class KernelWriter(Reductions):
 
         Statements that only copy go hand in hand along the axes that they share, so that what
         one has written is still at hand for the next. Sums of different elements, as phases are,
-        need not add to anything.
+        need not add to anything; nor do sums that start from what is given at each point.
         """
         head, *rest = stage.statements
+        if _starts(stage):
+            return self.statement(rest[0], start=head)
         alone = _alone(stage.statements)
         done = _fills(head) or (alone and _complete(stage))
         identity = None if done else head.op.identity(stage.tensor.dtype)
@@ -111,8 +113,13 @@ class KernelWriter(Reductions):
         low, high = Number(start, "int64"), Number(stop, "int64")
         return self.bounded_loop(index, stop - start, [], body, (low,), (high,))
 
-    def statement(self, s: Statement, *, alone: bool = False) -> list[Node]:
-        """Give the nest of a statement that works on its target in memory, `alone` or not."""
+    def statement(
+        self, s: Statement, *, alone: bool = False, start: Statement | None = None
+    ) -> list[Node]:
+        """Give the nest of a statement that works on its target in memory.
+
+        It is `alone`, or all that adds to a `start`, where no other one reaches its elements.
+        """
         if not s.reduced or s.bindings or (s.op is Reduce.SUM and not injective(s)):
             self.schedules.append(Schedule(s.parallel, s.reduced, None))
             return self.loops((*s.parallel, *s.reduced), s, self.leaf(s), shared=injective(s))
@@ -120,10 +127,10 @@ class KernelWriter(Reductions):
         self.schedules.append(schedule)
 
         def finish(value: Expression) -> list[Node]:
-            op = "+=" if s.op is Reduce.SUM and not alone else "="
+            op = "+=" if s.op is Reduce.SUM and not alone and start is None else "="
             return [Store(self.element(s.target, s.maps), value, op)]
 
-        return self.accumulated([s], schedule, finish)
+        return self.accumulated([s], schedule, finish, start)
 
     def leaf(self, s: Statement) -> list[Node]:
         """Write one point into memory."""
@@ -192,6 +199,17 @@ class KernelWriter(Reductions):
             return nodes
 
         return self.accumulated(reductions, schedule, finish, start)
+
+
+def _starts(stage: Stage) -> bool:
+    """Whether a stage is a sum and what it starts from, at the very same points."""
+    if len(stage.statements) != 2:
+        return False
+    start, total = stage.statements
+    places = start.op is Reduce.SET and total.op is Reduce.SUM and start.maps == total.maps
+    alike = not start.reduced and start.box == unguarded(total).box and injective(total)
+    plain = bool(total.reduced) and not start.bindings and not total.bindings
+    return places and alike and plain and {*start.guards} == {*unguarded(total).guards}
 
 
 def _alone(statements: Sequence[Statement]) -> bool:

@@ -26,8 +26,12 @@ def injective(statement: Statement) -> bool:
 
 
 def mixed_radix(coefficients: dict[Index, Any], statement: Statement) -> bool:
-    """Whether the indices are digits of a number: each coefficient exceeds all lower digits."""
+    """Whether the indices are digits of a number: each coefficient exceeds all lower digits.
+
+    Of these there may be fewer than the indices count, if a guard says so: blocks that end early.
+    """
     reach: Any = sympy.S.Zero
+    lower: Any = sympy.S.Zero
     try:
         ordered = sorted(coefficients.items(), key=lambda item: abs(int(item[1])))
     except TypeError:  # a symbolic coefficient: order by whether it is a number
@@ -38,6 +42,9 @@ def mixed_radix(coefficients: dict[Index, Any], statement: Statement) -> bool:
         if not nonnegative(sympy.expand(step - reach - 1)):
             return False
         reach += step * (size - 1)
+        lower += factor * symbol
+        fewer = [g.size for g in statement.extra if g.expr == lower]
+        reach = sympy.sympify(fewer[0]) - 1 if fewer else reach
     return True
 
 

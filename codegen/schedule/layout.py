@@ -92,7 +92,7 @@ def _with_copies(program: Program) -> tuple[Program, dict[Tensor, Tensor]]:
     for s in program.statements:
         if contraction(s):
             for a in s.reads:
-                if a.tensor in given and a.tensor not in copies and not _packable(a):
+                if a.tensor in given and a.tensor not in copies and not _packable(a, s):
                     name = f"{a.tensor.name}_copy"
                     while name in names:
                         name += "_"
@@ -279,7 +279,7 @@ def _trial(layout: Layout, at: int, lane: Index, width: int) -> Layout | None:
             known = None
         if axis is not None and known is None and _may_block(trial, a.tensor, Blocks(axis, width)):
             trial.blocked[a.tensor] = Blocks(axis, width)
-        elif _packable(a):
+        elif _packable(a, statement):
             packed.add(a)
         else:
             return None
@@ -302,11 +302,11 @@ def _only_here(layout: Layout, tensor: Tensor, at: int) -> bool:
     return not users & layout.settled and users - written == {at}
 
 
-def _packable(access: Access) -> bool:
-    """Whether each axis follows one index at most, so that a copy by indices is no larger."""
-    moved = [index_symbols(m) for m in access.maps]
-    used = [i for indices in moved for i in indices]
-    return all(len(indices) <= 1 for indices in moved) and len(set(used)) == len(used)
+def _packable(access: Access, s: Statement) -> bool:
+    """Whether a copy by the indices of a statement is no larger than what is read."""
+    used = {i for m in access.maps for i in index_symbols(m)}
+    points = math.prod(typical(s.sizes[i]) for i in used)
+    return points <= math.prod(map(typical, access.tensor.shape))
 
 
 def _alone(maps: Sequence[Any], index: Index) -> int | None:
