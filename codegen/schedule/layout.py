@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import sympy
@@ -28,7 +29,7 @@ from codegen.schedule.order import SHORTEST, cost, far_first, stride
 from codegen.schedule.tile import Tile, least_cycles, tile_of
 
 COPY = 1.5  # cycles to bring one element from one order into another
-WORTH = 0.9  # the part of the cycles that a cut must not exceed
+WORTH = 0.9  # the part of the cycles that a cut, and blocks that end early, must not exceed
 ENOUGH = 1.05  # times the least cycles there can be: what comes that close is taken
 LEAST = 1000.0  # cycles that it must save, or the program had better be shorter
 POSITION = (Reduce.ARGMAX, Reduce.ARGMIN)
@@ -62,6 +63,12 @@ class Layout:
     packed: dict[int, tuple[Index, frozenset[Access]]] = field(default_factory=dict)
     settled: set[int] = field(default_factory=set)
     cycles: float = 0.0
+    weight: float = 1.0  # of a cycle: blocks that end early cost more than sums show
+
+    @property
+    def cost(self) -> float:
+        """What layouts are compared by."""
+        return self.cycles * self.weight
 
 
 def lay_out(program: Program, machine: Machine, rank: int = 0) -> Program:
@@ -74,16 +81,16 @@ def lay_out(program: Program, machine: Machine, rank: int = 0) -> Program:
     copied, copies = _with_copies(program)
     found: list[Layout] = []
     for start in reversed([*_strategies(copied, machine)]):  # what shares blocks is mostly better
-        limit = found[0].cycles if found and rank == 0 else math.inf
+        limit = found[0].cost if found and rank == 0 else math.inf
         found.insert(0, _decided(start, machine, limit))
-    found.sort(key=lambda layout: layout.cycles)
+    found.sort(key=lambda layout: layout.cost)
     return _without_copies(_applied(found[min(rank, len(found) - 1)]), copies)
 
 
 def _with_copies(program: Program) -> tuple[Program, dict[Tensor, Tensor]]:
-    """Let sums of products read copies of what is given where a copy by indices would be larger.
+    """Let sums of products read copies of what is given where several indices move along an axis.
 
-    A copy can be stored in blocks; one that is not goes again.
+    A copy by these might be larger; this one can be stored in blocks, or else goes again.
     """
     given = {*program.inputs, *program.parameters}
     names = {t.name for t in program.tensors}
@@ -92,7 +99,7 @@ def _with_copies(program: Program) -> tuple[Program, dict[Tensor, Tensor]]:
     for s in program.statements:
         if contraction(s):
             for a in s.reads:
-                if a.tensor in given and a.tensor not in copies and not _packable(a, s):
+                if a.tensor in given and a.tensor not in copies and not _plain(a):
                     name = f"{a.tensor.name}_copy"
                     while name in names:
                         name += "_"
@@ -131,8 +138,9 @@ def _strategies(program: Program, machine: Machine) -> Iterator[Layout]:
         for at, maps in places[tensor]:
             barred.setdefault(at, set()).add(maps[axis])
     yield Layout(program, places, barred)
-    layout = Layout(program, places, {})
+    layout = Layout(program, places, {}, weight=1 / WORTH)
     if width := _block_width({t.shape[axis] for t, axis in shared}, machine):
+        layout.weight = 1.0
         for tensor, axis in shared:
             blocks = Blocks(axis, width)
             if tensor.dtype == "float32" and _may_block(layout, tensor, blocks):
@@ -180,7 +188,7 @@ def _long(size: Size) -> bool:
 def _decided(layout: Layout, machine: Machine, limit: float) -> Layout:
     """Decide for each sum of products, the longest first, then for whatever hangs on them.
 
-    A layout that takes more cycles than the limit is left undecided, for it is not taken.
+    A layout that costs more than the limit is left undecided, for it is not taken.
     """
     program = layout.program
     sums = []
@@ -189,7 +197,7 @@ def _decided(layout: Layout, machine: Machine, limit: float) -> Layout:
         if nest is not None:
             sums.append((nest.products, -at))
     for _, at in sorted(sums, reverse=True):
-        if layout.cycles > limit:
+        if layout.cost > limit:
             return layout
         layout.cycles += _decide(layout, -at, machine)
         layout.settled.add(-at)
@@ -201,7 +209,7 @@ def _decided(layout: Layout, machine: Machine, limit: float) -> Layout:
 
 
 def _simple_cycles(s: Statement) -> float:
-    """About how long a statement takes that is no sum of products."""
+    """About how long a statement takes that runs in no tile."""
     points = math.prod(typical(n) for _, n in s.box)
     best = min((cost(i, s) for i, _ in s.box), default=1.0)
     return points * (len(s.reads) + 1) * min(1.0, best)
@@ -222,7 +230,8 @@ def _decide(layout: Layout, at: int, machine: Machine) -> float:
         if not isinstance(size, int) or lane in layout.barred.get(at, ()):
             continue
         width = widest
-        while width >= narrowest and limit > ENOUGH * least:
+        least_width = size if 2 * size == widest else narrowest  # half a vector, all of it used
+        while width >= least_width and limit > ENOUGH * least:
             trial = _trial(layout, at, lane, width)
             if trial is not None:
                 formed, copies = _formed(trial, at)
@@ -241,7 +250,7 @@ def _decide(layout: Layout, at: int, machine: Machine) -> float:
         for t, maps in _sites(current):
             if stride(t, maps, tile.lane) == 1 and t not in layout.blocked:
                 layout.plain.add(t)
-    return best if best < math.inf else 0.0
+    return best if best < math.inf else _simple_cycles(current)
 
 
 def _tile_within(s: Statement, machine: Machine, lane: Index, limit: float) -> Tile | None:
@@ -300,6 +309,12 @@ def _only_here(layout: Layout, tensor: Tensor, at: int) -> bool:
     users = {user for user, _ in layout.places[tensor]}
     written = {user for user in users if layout.program.statements[user].target == tensor}
     return not users & layout.settled and users - written == {at}
+
+
+def _plain(access: Access) -> bool:
+    """Whether each axis follows one index at most, and each index one axis."""
+    used = [index_symbols(m) for m in access.maps]
+    return all(len(some) <= 1 for some in used) and len({*chain(*used)}) == len([*chain(*used)])
 
 
 def _packable(access: Access, s: Statement) -> bool:
