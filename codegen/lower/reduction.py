@@ -30,6 +30,7 @@ from codegen.nest import (
     When,
 )
 from codegen.notation import Access, Reduce, Statement
+from codegen.rewrite.maps import injective
 from codegen.schedule.ends import Ends, ends
 from codegen.schedule.order import LANES, SHORTEST, Schedule, choose_schedule, far_first
 from codegen.schedule.tile import Tile, tile_of
@@ -99,13 +100,15 @@ class Reductions(Loops):
         def of(part: Statement) -> list[Node]:
             return self.accumulated([part], choose_schedule(part), finish, start)
 
-        value: Expression = Number(0, s.target.dtype)
-        if start is not None:
-            value = Apply("+", (self.guarded(start), value), s.target.dtype)
-        around, order = unguarded(s), tuple(i for i in s.parallel if i not in (block, place))
-        low, high = Number(parts.last.sizes[place], "int64"), Number(s.sizes[place], "int64")
-        rest = self.bounded(place, around, finish(value), (*order, block), (low,), (high,))
-        rest = self.loops(order, around, rest, outside=(block,), skip={place}, shared=True)
+        rest: list[Node] = []
+        if injective(replace(s, extra=())):  # or other points write what these would
+            value: Expression = Number(0, s.target.dtype)
+            if start is not None:
+                value = Apply("+", (self.guarded(start), value), s.target.dtype)
+            around, order = unguarded(s), tuple(i for i in s.parallel if i not in (block, place))
+            low, high = Number(parts.last.sizes[place], "int64"), Number(s.sizes[place], "int64")
+            rest = self.bounded(place, around, finish(value), (*order, block), (low,), (high,))
+            rest = self.loops(order, around, rest, outside=(block,), skip={place}, shared=True)
         at, after = Number(parts.at, "int64"), Number(parts.at + 1, "int64")
         last = Loop(
             self.names.letter(block), (at,), (after,), (*of(parts.last), *rest), shared=True
