@@ -214,8 +214,9 @@ def _best(s: Statement, fixed: Collection[Tensor]) -> tuple[Slide, ...]:
     slides = _slides(s)
     plans: list[tuple[Slide, ...]]
     plans = [(replace(slide, tile=tile),) for tile in TILES for slide in slides]
-    # Two dimensions over phases have mostly taken longer than one, and round nearly to the bound.
-    if len(slides) == 2 and not any(slide.strided for slide in slides):
+    # Two dimensions over phases have mostly taken longer than one, and round nearly to the bound;
+    # those of two taps each save too little for what they move.
+    if len(slides) == 2 and not any(slide.strided or slide.short < 3 for slide in slides):
         plans.append(slides)
     best = WORTH * _direct_work(s)
     found: tuple[Slide, ...] = ()
