@@ -101,7 +101,7 @@ class Reductions(Loops):
             return self.accumulated([part], choose_schedule(part), finish, start)
 
         rest: list[Node] = []
-        if injective(replace(s, extra=())):  # or other points write what these would
+        if owns_its_elements(s):
             value: Expression = Number(0, s.target.dtype)
             if start is not None:
                 value = Apply("+", (self.guarded(start), value), s.target.dtype)
@@ -317,6 +317,16 @@ def _order(s: Statement) -> tuple[Index, ...]:
 
 
 def unguarded(s: Statement) -> Statement:
-    """Give the parallel part of a reduction: its guards belong to the inner loops."""
+    """Give the parallel part of a reduction: its guards belong to the inner loops.
+
+    Only those stay without which several points would write one element.
+    """
     box = tuple((i, n) for i, n in s.box if i in s.parallel)
-    return replace(s, op=Reduce.SET, body=sympy.S.Zero, box=box, bindings=(), extra=())
+    apart = () if owns_its_elements(s) else s.extra
+    extra = tuple(g for g in apart if set(split(g.expr)[1]) <= {*s.parallel})
+    return replace(s, op=Reduce.SUM, body=sympy.S.Zero, box=box, bindings=(), extra=extra)
+
+
+def owns_its_elements(s: Statement) -> bool:
+    """Whether each point, excluded or not, has an element of its own."""
+    return not s.extra or injective(replace(s, extra=())) or not injective(s)

@@ -51,7 +51,7 @@ def test_a_sum_that_adds_to_other_points_than_it_starts_from_does_so_in_memory()
     assert_agree([integers(Program((x, b, w), (y,), (start, total)))], profile="debug+strict")
 
 
-@pytest.mark.parametrize("filters", [54, 48])
+@pytest.mark.parametrize("filters", [13, 17, 48, 54])
 def test_groups_of_channels_are_packed_and_cut(filters: int) -> None:
     """Two indices are digits of one axis, and a copy by them is no larger than what it copies."""
     program = layer((1, 75, 13, 13), (3 * filters, 25, 3, 3), padding=1, groups=3)
@@ -59,6 +59,18 @@ def test_groups_of_channels_are_packed_and_cut(filters: int) -> None:
     assert injective(total) and tile_of(total, Machine())
     assert any("packed" in a.tensor.name and a.tensor.shape[-1] == 16 for a in total.reads)
     assert_agree([integers(program)], EXACT, profile="debug+strict")
+
+
+@pytest.mark.parametrize("filters", [13, 54])
+def test_without_a_tile_too_a_block_ends_where_the_next_group_begins(filters: int) -> None:
+    """In double precision vectors are shorter, and blocks are of 8."""
+    x, w = (
+        g.input(name, shape, "float64")
+        for name, shape in (("x", (1, 27, 5, 5)), ("w", (3 * filters, 9, 3, 3)))
+    )
+    program = g.program.to_program([g.conv2d(x, w, groups=3, name="y")]).program
+    for machine in (Machine(), Machine(vector=16, registers=16, full=16)):
+        assert_agree([integers(program)], Options(machine=machine, exact=True))
 
 
 def test_lower_digits_that_a_guard_ends_early_reach_no_further() -> None:
