@@ -51,7 +51,7 @@ def test_a_sum_that_adds_to_other_points_than_it_starts_from_does_so_in_memory()
     assert_agree([integers(Program((x, b, w), (y,), (start, total)))], profile="debug+strict")
 
 
-@pytest.mark.parametrize("filters", [13, 17, 48, 54])
+@pytest.mark.parametrize("filters", [48, 54])
 def test_groups_of_channels_are_packed_and_cut(filters: int) -> None:
     """Two indices are digits of one axis, and a copy by them is no larger than what it copies."""
     program = layer((1, 75, 13, 13), (3 * filters, 25, 3, 3), padding=1, groups=3)
