@@ -30,7 +30,7 @@ from codegen.nest import (
     When,
 )
 from codegen.notation import Access, Reduce, Statement
-from codegen.rewrite.maps import injective
+from codegen.rewrite.maps import storing
 from codegen.schedule.ends import Ends, ends
 from codegen.schedule.order import LANES, SHORTEST, Schedule, choose_schedule, far_first
 from codegen.schedule.tile import Tile, tile_of
@@ -100,15 +100,13 @@ class Reductions(Loops):
         def of(part: Statement) -> list[Node]:
             return self.accumulated([part], choose_schedule(part), finish, start)
 
-        rest: list[Node] = []
-        if owns_its_elements(s):
-            value: Expression = Number(0, s.target.dtype)
-            if start is not None:
-                value = Apply("+", (self.guarded(start), value), s.target.dtype)
-            around, order = unguarded(s), tuple(i for i in s.parallel if i not in (block, place))
-            low, high = Number(parts.last.sizes[place], "int64"), Number(s.sizes[place], "int64")
-            rest = self.bounded(place, around, finish(value), (*order, block), (low,), (high,))
-            rest = self.loops(order, around, rest, outside=(block,), skip={place}, shared=True)
+        value: Expression = Number(0, s.target.dtype)
+        if start is not None:
+            value = Apply("+", (self.guarded(start), value), s.target.dtype)
+        around, order = unguarded(s), tuple(i for i in s.parallel if i not in (block, place))
+        low, high = Number(parts.last.sizes[place], "int64"), Number(s.sizes[place], "int64")
+        rest = self.bounded(place, around, finish(value), (*order, block), (low,), (high,))
+        rest = self.loops(order, around, rest, outside=(block,), skip={place}, shared=True)
         at, after = Number(parts.at, "int64"), Number(parts.at + 1, "int64")
         last = Loop(
             self.names.letter(block), (at,), (after,), (*of(parts.last), *rest), shared=True
@@ -319,14 +317,8 @@ def _order(s: Statement) -> tuple[Index, ...]:
 def unguarded(s: Statement) -> Statement:
     """Give the parallel part of a reduction: its guards belong to the inner loops.
 
-    Only those stay without which several points would write one element.
+    Only those stay that hold where results are stored.
     """
     box = tuple((i, n) for i, n in s.box if i in s.parallel)
-    apart = () if owns_its_elements(s) else s.extra
-    extra = tuple(g for g in apart if set(split(g.expr)[1]) <= {*s.parallel})
-    return replace(s, op=Reduce.SUM, body=sympy.S.Zero, box=box, bindings=(), extra=extra)
-
-
-def owns_its_elements(s: Statement) -> bool:
-    """Whether each point, excluded or not, has an element of its own."""
-    return not s.extra or injective(replace(s, extra=())) or not injective(s)
+    body = sympy.S.Zero
+    return replace(s, op=Reduce.SUM, body=body, box=box, bindings=(), extra=storing(s))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import sympy
 
 from codegen.affine import Index, nonnegative, split
-from codegen.notation import Statement
+from codegen.notation import Guard, Reduce, Statement
 
 
 def injective(statement: Statement) -> bool:
@@ -25,11 +26,25 @@ def injective(statement: Statement) -> bool:
     return True
 
 
+def storing(statement: Statement) -> tuple[Guard, ...]:
+    """Give the guards without which several points would write one element.
+
+    They hold where results are stored; what an excluded point sums up is nobody's.
+    """
+    if not statement.extra or injective(replace(statement, op=Reduce.SUM, extra=())):
+        return ()
+    parallel = {*statement.parallel}
+    return tuple(g for g in statement.extra if {*split(g.expr)[1]} <= parallel)
+
+
 def mixed_radix(coefficients: dict[Index, Any], statement: Statement) -> bool:
     """Whether the indices are digits of a number: each coefficient exceeds all lower digits.
 
     Of these there may be fewer than the indices count, if a guard says so: blocks that end early.
     """
+    only = {i: sympy.S.Zero for i in coefficients if statement.sizes[i] == 1}
+    ends = {g.expr.xreplace(only): g.size for g in statement.extra}
+    coefficients = {i: c for i, c in coefficients.items() if i not in only}
     reach: Any = sympy.S.Zero
     lower: Any = sympy.S.Zero
     try:
@@ -43,8 +58,8 @@ def mixed_radix(coefficients: dict[Index, Any], statement: Statement) -> bool:
             return False
         reach += step * (size - 1)
         lower += factor * symbol
-        fewer = [g.size for g in statement.extra if g.expr == lower]
-        reach = sympy.sympify(fewer[0]) - 1 if fewer else reach
+        if lower in ends:
+            reach = sympy.sympify(ends[lower]) - 1
     return True
 
 

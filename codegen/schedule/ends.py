@@ -18,6 +18,7 @@ import sympy
 from codegen.affine import Index, split
 from codegen.notation import Guard, Statement
 from codegen.rewrite.gather import expanded
+from codegen.rewrite.maps import storing
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Ends:
 @lru_cache(maxsize=4096)
 def ends(s: Statement) -> Ends | None:
     """Give the parts of a statement, the blocks of one operand's index cut; None without guards."""
-    written = {Guard(m, n) for m, n in zip(s.maps, s.target.shape, strict=True)}
+    written = {Guard(m, n) for m, n in zip(s.maps, s.target.shape, strict=True)} | {*storing(s)}
     for guard in s.guards:
         if guard not in written and (found := _ends(s, guard)):
             return found

@@ -31,6 +31,7 @@ from codegen.schedule.tile import Tile, least_cycles, tile_of
 COPY = 1.5  # cycles to bring one element from one order into another
 WORTH = 0.9  # the part of the cycles that a cut, and blocks that end early, must not exceed
 ENOUGH = 1.05  # times the least cycles there can be: what comes that close is taken
+FULL = 0.6  # the part of a block that an index must fill
 LEAST = 1000.0  # cycles that it must save, or the program had better be shorter
 POSITION = (Reduce.ARGMAX, Reduce.ARGMIN)
 
@@ -230,9 +231,10 @@ def _decide(layout: Layout, at: int, machine: Machine) -> float:
         if not isinstance(size, int) or lane in layout.barred.get(at, ()):
             continue
         width = widest
+        filled = FULL if tile else FULL / 2  # where there is no tile, half as much will do
         least_width = size if 2 * size == widest else narrowest  # half a vector, all of it used
         while width >= least_width and limit > ENOUGH * least:
-            trial = _trial(layout, at, lane, width)
+            trial = _trial(layout, at, lane, width) if size >= filled * width else None
             if trial is not None:
                 formed, copies = _formed(trial, at)
                 inner = _letters(statement, _cuts(trial, at))[lane][1]
@@ -264,8 +266,6 @@ def _tile_within(s: Statement, machine: Machine, lane: Index, limit: float) -> T
 def _trial(layout: Layout, at: int, lane: Index, width: int) -> Layout | None:
     """Give the layout with one more cut, its operands in blocks or packed; None where none is."""
     statement = layout.program.statements[at]
-    if statement.sizes[lane] < 0.6 * width:
-        return None
     trial = replace(
         layout,
         blocked=dict(layout.blocked),

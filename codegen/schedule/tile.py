@@ -24,6 +24,7 @@ from functools import lru_cache
 from codegen.affine import Index, split
 from codegen.machine import Machine
 from codegen.notation import BYTES, Guard, Statement
+from codegen.rewrite.maps import storing
 from codegen.schedule.contraction import Contraction, Operand, contraction
 from codegen.schedule.ends import ends
 from codegen.schedule.search import (
@@ -136,6 +137,7 @@ def tile_of(statement: Statement, machine: Machine, lane: Index | None = None) -
     written -= {
         Guard(m, n) for a in statement.reads for m, n in zip(a.maps, a.tensor.shape, strict=True)
     }
+    written |= {*storing(statement)}
     bounded = set(tile.reduced)
     free = all(g in written or set(split(g.expr)[1]) <= bounded for g in statement.guards)
     return tile if free else None
