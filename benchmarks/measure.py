@@ -15,10 +15,13 @@ import numpy as np
 from benchmarks.crew import Member
 from benchmarks.flops import row_flops
 from benchmarks.load import DISTURBED, Load, wait_for_quiet
+from benchmarks.peak import slowdown
 from benchmarks.reference import reference
 from benchmarks.rows import Row
 
 ENOUGH = 3.0  # seconds of one peer in one row, after which two rounds must do
+
+CROWDED = 1.4  # times as long that threads may take side by side
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ def measure(
     for member in crew:
         peers[member.name] = member.ask("prepare", row=row.to_json(), expected=str(expected))
     running = [member for member in crew if "failed" not in peers[member.name]]
-    loads = rounds(running, peers, effort)
+    loads = rounds(running, peers, effort, threads)
     for member in crew:
         member.ask("release")
     return {
@@ -61,8 +64,13 @@ def _expected(row: Row, folder: Path) -> Path:
     return file
 
 
-def rounds(crew: list[Member], peers: dict[str, dict[str, Any]], effort: Effort) -> list[float]:
-    """Add bursts to the peers' records; give others' share of the machine in each round."""
+def rounds(
+    crew: list[Member], peers: dict[str, dict[str, Any]], effort: Effort, threads: int = 1
+) -> list[float]:
+    """Add bursts to the peers' records; give others' share of the machine in each round.
+
+    A round counts if others leave the machine alone and its cores are as many as the threads.
+    """
     shuffled = random.Random(0)
     for member in crew:
         peers[member.name] |= {"seconds": [], "fastest": [], "repetitions": []}
@@ -76,6 +84,8 @@ def rounds(crew: list[Member], peers: dict[str, dict[str, Any]], effort: Effort)
             break
         shuffled.shuffle(turn)
         wait_for_quiet(crew, patience - time.monotonic())
+        while time.monotonic() < patience and slowdown(threads) > CROWDED:
+            time.sleep(0.1)
         load = Load(crew)
         answers, seconds = {}, {}
         for member in turn:
@@ -83,7 +93,7 @@ def rounds(crew: list[Member], peers: dict[str, dict[str, Any]], effort: Effort)
             answers[member.name] = member.ask("burst", seconds=effort.seconds)
             seconds[member.name] = time.perf_counter() - began
         foreign = load.foreign()
-        if foreign > DISTURBED and spare:
+        if spare and (foreign > DISTURBED or slowdown(threads) > CROWDED):
             spare -= 1
             continue
         loads.append(round(foreign, 3))

@@ -5,6 +5,7 @@ Each thread runs chains of FMAs in registers, more chains than latency × throug
 
 from __future__ import annotations
 
+import functools
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +18,7 @@ from codegen.build import build
 WIDTHS = {"AVX-512": (64, 24), "AVX2": (32, 12)}
 
 ROUNDS = 7
+GLANCE = 300_000  # steps of a chain: about a millisecond
 
 _PROBE = """\
 #include <stdint.h>
@@ -45,6 +47,21 @@ def peaks(threads: int, patience: float) -> dict[str, float]:
     return {name: _peak(*width, threads, min(patience, 10)) for name, width in WIDTHS.items()}
 
 
+def slowdown(threads: int) -> float:
+    """Give how many times as long the threads take side by side as one of them alone.
+
+    Where cores are lent by another machine, two of them may be one for seconds, and it is 2.
+    """
+    if threads == 1:
+        return 1.0
+    width, chains = WIDTHS["AVX2"]
+    probe = getattr(_library(width, chains).lib, f"fma_{width}")
+    alone, beside = (
+        min(_seconds(probe, GLANCE, count) for _ in range(3)) for count in (1, threads)
+    )
+    return beside / alone
+
+
 def _peak(width: int, chains: int, threads: int, patience: float) -> float:
     probe = getattr(_library(width, chains).lib, f"fma_{width}")
     flops = 2 * chains * width // 4
@@ -67,6 +84,7 @@ def _seconds(probe: Any, count: int, threads: int) -> float:
         return time.perf_counter() - began
 
 
+@functools.cache
 def _library(width: int, chains: int) -> Any:
     names = [f"x{k}" for k in range(chains)]
     text = _PROBE.format(

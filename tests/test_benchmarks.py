@@ -303,6 +303,14 @@ def test_disturbed_rounds_are_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     assert peers["a"]["seconds"] == peers["b"]["seconds"] == [2.0, 4.0, 5.0, 6.0, 7.0]
 
 
+def test_rounds_on_fewer_cores_than_threads_are_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the machine is lent by another one, which lends two of the same core."""
+    found = iter([1.0, 2.0, 1.0])
+    monkeypatch.setattr("benchmarks.measure.slowdown", lambda threads: next(found, 1.0))
+    peers, _ = run_rounds(monkeypatch, [Pretended("a")], [])
+    assert peers["a"]["seconds"] == [1.0, 3.0, 4.0, 5.0, 6.0]
+
+
 def test_where_others_never_stop_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     _, loads = run_rounds(monkeypatch, [Pretended("a")], [0.5] * 99)
     assert loads == [0.5] * 5
