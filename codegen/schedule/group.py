@@ -24,7 +24,8 @@ from codegen.rewrite.gather import expanded
 from codegen.schedule.fuse import Kernel, Stage
 from codegen.schedule.tile import tile_of
 
-MOST = 512 << 10  # bytes that the small arrays of one iteration may take on a thread's stack
+MOST = 896 << 10  # bytes that the small arrays of one iteration may take on a thread's stack
+NEAR = 7 / 8  # of the second cache, beyond which they would not be near
 FEWEST = 8  # iterations that keep several threads busy
 SLOWER = 1.1  # times as long that the work itself may take
 SAME = 1.01  # times as long that count as no longer
@@ -266,7 +267,7 @@ def _quickest(current: _Open, machine: Machine) -> Group | None:
     if len(current.kernels) == 1:
         return Group(tuple(current.kernels))
     found: list[tuple[float, Group, Sequence[list[Letters]]]] = []
-    for some in itertools.islice(_fitting(current), SEVERAL):
+    for some in itertools.islice(_fitting(current, min(MOST, NEAR * machine.l2)), SEVERAL):
         over = _over(current, some)
         if _pays(over, current.passed, machine):
             found.append((_cycles(over, machine), over, some))
@@ -312,7 +313,7 @@ def _spilt(group: Group, machine: Machine) -> bool:
     return sum(_small(t, axes) for t, axes in group.local.items()) > machine.l1 / 2
 
 
-def _fitting(current: _Open) -> Iterator[Sequence[list[Letters]]]:
+def _fitting(current: _Open, most: float) -> Iterator[Sequence[list[Letters]]]:
     """Give the dimensions that together keep the small arrays small, no more than need be."""
     known: list[set[int]] = []
     every = range(len(current.dimensions))
@@ -322,7 +323,7 @@ def _fitting(current: _Open) -> Iterator[Sequence[list[Letters]]]:
         if any(fit <= {*some} for fit in known) or any(None in of for of in axes.values()):
             continue
         iterations = math.prod(map(typical, _sizes(current.kernels, chosen)))
-        if sum(_small(t, of) for t, of in axes.items()) <= MOST and iterations >= FEWEST:
+        if sum(_small(t, of) for t, of in axes.items()) <= most and iterations >= FEWEST:
             known.append({*some})
             yield chosen
 

@@ -53,11 +53,11 @@ def test_no_iteration_overwrites_what_another_one_reads() -> None:
 
 def test_what_runs_together_keeps_the_most_from_passing_through_memory() -> None:
     """Three products in turn whose arrays do not fit all at once: the larger one is kept small."""
-    x, m1 = Tensor("x", (COUNT, 256, 8)), Tensor("m1", (8, 300))
-    m2, m3 = Tensor("m2", (400, 256)), Tensor("m3", (300, 16))
+    x, m1 = Tensor("x", (COUNT, 256, 8)), Tensor("m1", (8, 400))
+    m2, m3 = Tensor("m2", (400, 256)), Tensor("m3", (400, 16))
     p, q, r = (
         Tensor(name, (COUNT, *shape))
-        for name, shape in (("p", (256, 300)), ("q", (400, 300)), ("r", (400, 16)))
+        for name, shape in (("p", (256, 400)), ("q", (400, 400)), ("r", (400, 16)))
     )
     program = Program(
         (x, m1, m2, m3),
