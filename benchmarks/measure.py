@@ -22,6 +22,7 @@ from benchmarks.rows import Row
 ENOUGH = 3.0  # seconds of one peer in one row, after which two rounds must do
 
 CROWDED = 1.4  # times as long that threads may take side by side
+REST = 0.002  # seconds in which threads that look out for work fall asleep
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def rounds(
 ) -> list[float]:
     """Add bursts to the peers' records; give others' share of the machine in each round.
 
-    A round counts if others leave the machine alone and its cores are as many as the threads.
+    A round counts if others leave the machine alone, and a burst if the cores stay as many as the
+    threads.
     """
     shuffled = random.Random(0)
     for member in crew:
@@ -84,16 +86,14 @@ def rounds(
             break
         shuffled.shuffle(turn)
         wait_for_quiet(crew, patience - time.monotonic())
-        while time.monotonic() < patience and slowdown(threads) > CROWDED:
-            time.sleep(0.1)
         load = Load(crew)
         answers, seconds = {}, {}
         for member in turn:
             began = time.perf_counter()
-            answers[member.name] = member.ask("burst", seconds=effort.seconds)
+            answers[member.name] = _burst(member, effort.seconds, threads, patience)
             seconds[member.name] = time.perf_counter() - began
         foreign = load.foreign()
-        if spare and (foreign > DISTURBED or slowdown(threads) > CROWDED):
+        if spare and foreign > DISTURBED:
             spare -= 1
             continue
         loads.append(round(foreign, 3))
@@ -105,3 +105,14 @@ def rounds(
             for key, value in answer.items():
                 peers[name][key].append(value)
     return loads
+
+
+def _burst(member: Member, seconds: float, threads: int, until: float) -> dict[str, Any]:
+    """Give a burst before and after which the cores are as many as the threads, in time."""
+    while True:
+        while slowdown(threads) > CROWDED and time.monotonic() < until:
+            time.sleep(0.05)
+        answer = member.ask("burst", seconds=seconds)
+        time.sleep(REST)
+        if "failed" in answer or time.monotonic() > until or slowdown(threads) <= CROWDED:
+            return answer
