@@ -20,7 +20,6 @@ from benchmarks.reference import reference
 from benchmarks.rows import Row
 
 ENOUGH = 3.0  # seconds of one peer in one row, after which two rounds must do
-
 CROWDED = 1.4  # times as long that threads may take side by side
 REST = 0.002  # seconds in which threads that look out for work fall asleep
 
@@ -93,7 +92,7 @@ def rounds(
             answers[member.name] = _burst(member, effort.seconds, threads, patience)
             seconds[member.name] = time.perf_counter() - began
         foreign = load.foreign()
-        if spare and foreign > DISTURBED:
+        if foreign > DISTURBED and spare:
             spare -= 1
             continue
         loads.append(round(foreign, 3))

@@ -18,7 +18,7 @@ from codegen.build import build
 WIDTHS = {"AVX-512": (64, 24), "AVX2": (32, 12)}
 
 ROUNDS = 7
-GLANCE = 300_000  # steps of a chain: about a millisecond
+GLANCE = 300_000  # steps of a chain: a part of a millisecond
 
 _PROBE = """\
 #include <stdint.h>

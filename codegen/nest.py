@@ -7,7 +7,7 @@ reader would write it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.notation import DType
@@ -54,6 +54,19 @@ class Apply:
 
 
 Expression = Number | Name | Element | Apply
+
+
+def times(at: Expression, size: int) -> Expression:
+    """Give so many times a number."""
+    return at if size == 1 else Apply("*", (at, Number(size, "int64")), "int64")
+
+
+def plus(terms: Sequence[Expression]) -> Expression:
+    """Give the sum of numbers."""
+    total = terms[0]
+    for term in terms[1:]:
+        total = Apply("+", (total, term), "int64")
+    return total
 
 
 @dataclass(frozen=True)

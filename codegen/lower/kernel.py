@@ -52,7 +52,7 @@ class KernelWriter(Reductions):
         """
         head, *rest = stage.statements
         if _starts(stage):
-            return self.statement(rest[0], start=head)
+            return self.statement(rest[0], alone=True, start=head)
         alone = _alone(stage.statements)
         done = _fills(head) or (alone and _complete(stage))
         identity = None if done else head.op.identity(stage.tensor.dtype)
@@ -118,7 +118,7 @@ class KernelWriter(Reductions):
     ) -> list[Node]:
         """Give the nest of a statement that works on its target in memory.
 
-        It is `alone`, or all that adds to a `start`, where no other one reaches its elements.
+        It is `alone` where no other one reaches its elements, but for a `start` to be added to.
         """
         if not s.reduced or s.bindings or (s.op is Reduce.SUM and not injective(s)):
             self.schedules.append(Schedule(s.parallel, s.reduced, None))
@@ -127,7 +127,7 @@ class KernelWriter(Reductions):
         self.schedules.append(schedule)
 
         def finish(value: Expression) -> list[Node]:
-            op = "+=" if s.op is Reduce.SUM and not alone and start is None else "="
+            op = "+=" if s.op is Reduce.SUM and not alone else "="
             return [Store(self.element(s.target, s.maps), value, op)]
 
         return self.accumulated([s], schedule, finish, start)

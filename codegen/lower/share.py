@@ -29,6 +29,7 @@ from codegen.nest import (
     Store,
     Transpose,
     When,
+    times,
 )
 
 ENOUGH = 32  # tasks: more balance no better, and cost more to hand out
@@ -198,19 +199,6 @@ def _grains(count: Expression, size: int) -> Expression:
         return Number(-(-int(count.value) // size), "int64")
     more = Apply("+", (count, Number(size - 1, "int64")), "int64")
     return Apply("/", (more, Number(size, "int64")), "int64")
-
-
-def times(at: Expression, size: int) -> Expression:
-    """Give so many times a number."""
-    return at if size == 1 else Apply("*", (at, Number(size, "int64")), "int64")
-
-
-def plus(terms: Sequence[Expression]) -> Expression:
-    """Give the sum of numbers."""
-    total = terms[0]
-    for term in terms[1:]:
-        total = Apply("+", (total, term), "int64")
-    return total
 
 
 def _product(a: Expression, b: Expression) -> Expression:

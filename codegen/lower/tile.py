@@ -20,7 +20,7 @@ import sympy
 from codegen.affine import Index, split
 from codegen.freeze import size_of, whole
 from codegen.lower.loops import ZERO
-from codegen.lower.share import joined, plus, times
+from codegen.lower.share import joined
 from codegen.lower.vectors import in_vectors, repeatable
 from codegen.machine import Machine
 from codegen.names import Names
@@ -39,6 +39,8 @@ from codegen.nest import (
     Scratch,
     Store,
     Transpose,
+    plus,
+    times,
 )
 from codegen.notation import BYTES, Access, Statement, Tensor
 from codegen.schedule.order import SHORTEST, stride
@@ -388,7 +390,7 @@ class _Block:
         part = [p for p in sympy.Mul.make_args(self.s.body) if isinstance(p, Access)][operand]
         axis, terms = next((k, t) for k, m in enumerate(part.maps) if row in (t := split(m)[1]))
         step, gap, taps = int(terms[row]), int(terms[tap]), int(self.s.sizes[tap])
-        reach, lowest = abs(gap) * (taps - 1) + 1, (taps - 1) * (gap < 0)
+        reach, lowest = abs(gap) * (taps - 1) + 1, taps - 1 if gap < 0 else 0
         seen = self.names.fresh(f"{self.letter(row)}_seen")
         ahead = Name(self.names.fresh("ahead"))
         first = part.tensor[tuple(e.subs(tap, lowest) for e in part.maps)]

@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import Any
 
 import sympy
@@ -100,7 +99,7 @@ def _with_copies(program: Program) -> tuple[Program, dict[Tensor, Tensor]]:
     for s in program.statements:
         if contraction(s):
             for a in s.reads:
-                if a.tensor in given and a.tensor not in copies and not _plain(a):
+                if a.tensor in given and a.tensor not in copies and not _one_by_one(a):
                     name = f"{a.tensor.name}_copy"
                     while name in names:
                         name += "_"
@@ -139,15 +138,15 @@ def _strategies(program: Program, machine: Machine) -> Iterator[Layout]:
         for at, maps in places[tensor]:
             barred.setdefault(at, set()).add(maps[axis])
     yield Layout(program, places, barred)
-    layout = Layout(program, places, {}, weight=1 / WORTH)
-    if width := _block_width({t.shape[axis] for t, axis in shared}, machine):
-        layout.weight = 1.0
-        for tensor, axis in shared:
-            blocks = Blocks(axis, width)
-            if tensor.dtype == "float32" and _may_block(layout, tensor, blocks):
-                layout.blocked[tensor] = blocks
-    if barred:
-        yield layout
+    if not shared:
+        return
+    width = _block_width({t.shape[axis] for t, axis in shared}, machine)
+    layout = Layout(program, places, {}, weight=1.0 if width else 1 / WORTH)
+    for tensor, axis in shared if width else ():
+        blocks = Blocks(axis, width)
+        if tensor.dtype == "float32" and _may_block(layout, tensor, blocks):
+            layout.blocked[tensor] = blocks
+    yield layout
 
 
 def _block_width(sizes: set[Size], machine: Machine) -> int:
@@ -311,10 +310,11 @@ def _only_here(layout: Layout, tensor: Tensor, at: int) -> bool:
     return not users & layout.settled and users - written == {at}
 
 
-def _plain(access: Access) -> bool:
+def _one_by_one(access: Access) -> bool:
     """Whether each axis follows one index at most, and each index one axis."""
-    used = [index_symbols(m) for m in access.maps]
-    return all(len(some) <= 1 for some in used) and len({*chain(*used)}) == len([*chain(*used)])
+    moved = [index_symbols(m) for m in access.maps]
+    used = [i for indices in moved for i in indices]
+    return all(len(indices) <= 1 for indices in moved) and len({*used}) == len(used)
 
 
 def _packable(access: Access, s: Statement) -> bool:

@@ -62,8 +62,8 @@ def test_groups_of_channels_are_packed_and_cut(filters: int) -> None:
 
 
 @pytest.mark.parametrize("filters", [13, 54])
-def test_without_a_tile_too_a_block_ends_where_the_next_group_begins(filters: int) -> None:
-    """In double precision vectors are shorter, and blocks are of 8."""
+def test_a_block_ends_where_the_next_group_begins_in_double_precision_too(filters: int) -> None:
+    """Vectors are shorter there, and blocks are of 8."""
     x, w = (
         g.input(name, shape, "float64")
         for name, shape in (("x", (1, 27, 5, 5)), ("w", (3 * filters, 9, 3, 3)))
