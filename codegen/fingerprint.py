@@ -42,7 +42,7 @@ def _statement(s: Statement) -> str:
         f"{_spell(b.index)}<{_size(b.size)}:={_spell(b.value)}/{_size(b.divisor)},{b.leading}"
         for b in s.bindings
     ]
-    parts += [f"{_spell(g.expr)}<{_size(g.size)}" for g in s.extra]
+    parts += [f"{_spell(g.expr)}<{_size(g.size)}" for g in (*s.extra, *s.support)]
     return " ".join(parts)
 
 

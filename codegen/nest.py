@@ -247,6 +247,14 @@ def names_in(function_body: tuple[Node, ...], arrays: tuple[Array, ...]) -> set[
     return found
 
 
+def unrolled(nodes: Sequence[Node]) -> list[Node]:
+    """Give nodes whose loops have to be unrolled."""
+    return [
+        replace(n, body=tuple(unrolled(n.body)), unrolled=True) if isinstance(n, Loop) else n
+        for n in nodes
+    ]
+
+
 def streams(body: tuple[Node, ...]) -> bool:
     """Whether anything is stored past the caches."""
     return any(

@@ -325,7 +325,8 @@ class Statement:
 
     `box` gives each index its size, parallel indices (those of the left side) first. A reduction
     runs over the others in row order. `granted` are conditions that hold for reasons that the
-    statement itself does not show.
+    statement itself does not show; `support` are those beyond which all that a sum adds is zero,
+    so that a nest may leave it out.
     """
 
     target: Tensor
@@ -336,6 +337,7 @@ class Statement:
     bindings: tuple[Binding, ...] = ()
     extra: tuple[Guard, ...] = ()
     granted: tuple[Guard, ...] = ()
+    support: tuple[Guard, ...] = ()
 
     def __post_init__(self) -> None:
         """Reject what has no meaning."""
@@ -457,6 +459,7 @@ class Statement:
             ),
             extra=tuple(Guard(swap(g.expr), g.size) for g in self.extra),
             granted=tuple(Guard(swap(g.expr), g.size) for g in self.granted),
+            support=tuple(Guard(swap(g.expr), g.size) for g in self.support),
         )
 
     def __str__(self) -> str:
@@ -465,6 +468,8 @@ class Statement:
             text += "   with " + ", ".join(map(str, self.bindings))
         if self.guards:
             text += "   where " + ", ".join(map(str, self.guards))
+        if self.support:
+            text += "   zero but for " + ", ".join(map(str, self.support))
         return text
 
     @property

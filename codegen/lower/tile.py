@@ -41,6 +41,7 @@ from codegen.nest import (
     Transpose,
     plus,
     times,
+    unrolled,
 )
 from codegen.notation import BYTES, Access, Statement, Tensor
 from codegen.schedule.order import SHORTEST, stride
@@ -65,7 +66,13 @@ class Writer(Protocol):
         """The name of the array that has a tensor's elements in its shape."""
 
     def loops(
-        self, order: Any, s: Statement, leaf: list[Node], *, rolled: bool = False
+        self,
+        order: Any,
+        s: Statement,
+        leaf: list[Node],
+        outside: tuple[Index, ...] = (),
+        *,
+        rolled: bool = False,
     ) -> list[Node]:
         """Give nested loops around a leaf."""
 
@@ -261,14 +268,9 @@ class _Block:
             if self.streamed(done, self.lane):
                 whole = [replace(n, streamed=True) if isinstance(n, Store) else n for n in whole]
             store = each(whole)
-        body: list[Node] = [
-            Let(letter, "int64", origin),
-            *self.fetched(slot, at, done),
-            Scratch(acc, vector, self.count() * vectors),
-            *clear,
-            *self.summed(cell),
-        ]
-        return [self.along([*body, *store])]
+        room = Scratch(acc, vector, self.count() * vectors)
+        begin = [Let(letter, "int64", origin), *self.fetched(slot, at, done), room, *clear]
+        return [self.along([*begin, *self.summed(cell), *store])]
 
     def along(self, body: list[Node]) -> Loop:
         """Run a body for every block of the lane index."""
@@ -339,9 +341,17 @@ class _Block:
         """The loops of the reduction, around the product that is added to the cell of each row."""
         reduced, window = self.tile.reduced, self.tile.window
         bounded = {i for g in self.s.guards for i in split(g.expr)[1]}
-        if window is None or window[1] in bounded:
-            return self.writer.loops(reduced, self.s, self.added(cell), rolled=True)
-        return self.writer.loops(reduced[:-1], self.s, self.slid(*window, cell), rolled=True)
+        if window and window[1] not in bounded:
+            return self.steps_of(reduced[:-1], self.slid(*window, cell), rolled=True)
+        return self.steps_of(reduced, self.added(cell), rolled=True)
+
+    def steps_of(
+        self, reduced: tuple[Index, ...], leaf: list[Node], *, rolled: bool = False
+    ) -> list[Node]:
+        """Give the loops over reduced indices, without what is zero and may be skipped."""
+        s = replace(self.s, extra=(*self.s.extra, *self.tile.skips))
+        rows = {i for g in self.tile.skips for i in split(g.expr)[1]} & {*s.parallel}
+        return self.writer.loops(reduced, s, leaf, tuple(rows), rolled=rolled)
 
     def added(self, cell: Element) -> list[Node]:
         """Add the product to the cell of every row, each vector that several rows use read once.
@@ -574,21 +584,13 @@ class _Block:
                 close.append(Store(Element(edge, (ZERO,), _in_memory(vector)), cell))
                 summed = Apply("sum_lanes", (Name(edge, self.kind), width), self.kind)
             close.append(Store(Element(total, (place,), self.kind), summed, "+="))
-        nodes += self.writer.loops(self.tile.reduced, self.s, inner)
+        nodes += self.steps_of(self.tile.reduced, inner)
         nodes.append(Scratch(total, self.kind, self.count()))
         zero = Store(Element(total, (place,), self.kind), Number(0, self.kind))
         value = Element(total, (place,), self.kind)
         nodes += self.each_row([zero, *close])
         nodes += self.each_row(finish(value))
         return nodes
-
-
-def unrolled(nodes: Sequence[Node]) -> list[Node]:
-    """Give nodes whose loops have to be unrolled."""
-    return [
-        replace(n, body=tuple(unrolled(n.body)), unrolled=True) if isinstance(n, Loop) else n
-        for n in nodes
-    ]
 
 
 def _in_memory(vector: Scalar) -> str:

@@ -2,7 +2,7 @@
 
 Before: y[n,k,i] += w[k,u]·x[n,i + u - 1]                where 0 ≤ i + u - 1 < 32
 After:  x_padded[n,i + 1] = x[n,i]
-        y[n,k,i] += w[k,u]·x_padded[n,i + u]
+        y[n,k,i] += w[k,u]·x_padded[n,i + u]             zero but for 0 ≤ i + u - 1 < 32
 
 Only for sums of products over several points, where each copied element is read many times. A
 factor that is infinite or NaN meets the zeros of the padding and makes NaN, as it does in PyTorch;
@@ -16,7 +16,7 @@ from dataclasses import replace
 import sympy
 
 from codegen.affine import Index, bounds
-from codegen.notation import Access, Reduce, Statement, Tensor, inside
+from codegen.notation import Access, Guard, Reduce, Statement, Tensor, inside
 from codegen.notation import statement as state
 from codegen.program import Program
 
@@ -113,11 +113,13 @@ def _copy(tensor: Tensor, padded: Tensor, sides: Margins) -> tuple[Statement, St
 def _shifted(statement: Statement, access: Access, padded: Tensor, sides: Margins) -> Statement:
     """Give the statement reading the padded copy, without the guards that it makes needless."""
     maps = [sympy.expand(m + before) for m, (before, _) in zip(access.maps, sides, strict=True)]
-    gone = set(zip(access.maps, access.tensor.shape, strict=True))
+    gone = tuple(map(Guard, access.maps, access.tensor.shape))
+    beyond = (g for g in gone if not inside(g.expr, g.size, statement.sizes))
     return replace(
         statement,
         body=statement.body.xreplace({access: padded[tuple(maps)]}),
-        extra=tuple(g for g in statement.extra if (g.expr, g.size) not in gone),
+        extra=tuple(g for g in statement.extra if g not in gone),
+        support=(*statement.support, *beyond),
     )
 
 

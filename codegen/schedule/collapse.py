@@ -104,4 +104,7 @@ def _rewritten(statement: Statement, outer: Index, inner: Index, both: Index) ->
         body=statement.body.xreplace(rules),
         box=box,
         extra=(),  # all of them provably hold, or there would be guards
+        support=tuple(
+            g for g in statement.support if not {outer, inner} & {*index_symbols(g.expr)}
+        ),
     )

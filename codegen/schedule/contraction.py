@@ -6,18 +6,21 @@ the same shape are searched once. An index is its place in the box.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
+import numpy as np
 import sympy
 
 from codegen.affine import TYPICAL, Index, Size, split
 from codegen.notation import FLOATS, Access, Reduce, Statement, Tensor
 
 FAR = 1 << 40  # a step of symbolic length
+FEW = 0.97  # the part of the products without padding, of more it is not worth leaving out
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,19 @@ class Operand:
 
 
 @dataclass(frozen=True)
+class Skip:
+    """A result's index and a summed one which together reach padding; `share` is what does not.
+
+    Of the condition beyond which all is zero, `at` is the place among those of the statement.
+    """
+
+    row: int
+    tap: int
+    share: float
+    at: int
+
+
+@dataclass(frozen=True)
 class Contraction:
     """A sum of products of operands; `fixed` are the indices whose size is a number."""
 
@@ -58,6 +74,7 @@ class Contraction:
     operands: tuple[Operand, ...]
     target: Operand
     dtype: str
+    skips: tuple[Skip, ...] = ()
 
     @cached_property
     def reduced(self) -> tuple[int, ...]:
@@ -65,9 +82,20 @@ class Contraction:
         return tuple(i for i in range(len(self.sizes)) if i not in self.parallel)
 
     @property
-    def products(self) -> int:
-        """How many multiplications there are."""
-        return math.prod(self.sizes)
+    def products(self) -> float:
+        """How many multiplications there are, but for what is skipped."""
+        return math.prod(self.sizes) * math.prod(skip.share for skip in self.skips)
+
+    def ways(self) -> Iterator[Contraction]:
+        """Give the nest for each choice of what is skipped.
+
+        It knows the length of no index that this needs: such are neither rows nor lanes nor taps
+        of a window, but have loops of their own.
+        """
+        for count in range(len(self.skips) + 1):
+            for skips in itertools.combinations(self.skips, count):
+                own = {i for skip in skips for i in (skip.row, skip.tap)}
+                yield replace(self, skips=skips, fixed=self.fixed - own)
 
 
 @lru_cache(maxsize=4096)
@@ -90,7 +118,25 @@ def contraction(statement: Statement) -> Contraction | None:
         tuple(_operand(a.tensor, a.maps, place) for a in reads),
         _operand(statement.target, statement.maps, place),
         kind,
+        tuple(_skips(statement, place)),
     )
+
+
+def _skips(statement: Statement, place: Mapping[Index, int]) -> Iterator[Skip]:
+    """Give what loops over taps may leave out for each value of an index outside of them."""
+    for at, guard in enumerate(statement.support):
+        start, moves = split(guard.expr)
+        rows, taps = ([i for i in moves if (i in statement.parallel) == own] for own in (1, 0))
+        sizes = (*(statement.sizes[i] for i in moves), guard.size)
+        if len(rows) != 1 or len(taps) != 1 or not all(isinstance(n, int) for n in sizes):
+            continue
+        (row,), (tap,) = rows, taps
+        if all(number.is_Integer for number in (start, *moves.values())):
+            along = [int(moves[i]) * np.arange(statement.sizes[i]) for i in (row, tap)]
+            reached = int(start) + np.add.outer(*along)
+            share = float(np.mean((reached >= 0) & (reached < guard.size)))
+            if share <= FEW:
+                yield Skip(place[row], place[tap], share, at)
 
 
 def _operand(tensor: Tensor, maps: Sequence[Any], place: Mapping[Index, int]) -> Operand:

@@ -78,4 +78,5 @@ def _last(s: Statement, block: Index, at: int, place: Index, rest: int) -> State
         box=tuple((i, rest if i == place else n) for i, n in s.box if i != block),
         extra=tuple(Guard(swap(g.expr), g.size) for g in s.extra),
         granted=tuple(Guard(swap(g.expr), g.size) for g in s.granted),
+        support=tuple(Guard(swap(g.expr), g.size) for g in s.support),
     )

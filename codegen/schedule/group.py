@@ -463,4 +463,5 @@ def _within(
             if not inside(g.expr, g.size, s.sizes)
         ),
         granted=tuple(granted),
+        support=tuple(Guard(g.expr.xreplace(rules), g.size) for g in s.support),
     )

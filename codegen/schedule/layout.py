@@ -473,6 +473,7 @@ def _formed(layout: Layout, at: int) -> tuple[Statement, tuple[Statement, ...]]:
         box=tuple(_box(s, cuts, letters)),
         bindings=tuple(replace(b, value=placed(b.value.tensor, b.value.maps)) for b in s.bindings),
         extra=extra,
+        support=tuple(Guard(moved(g.expr), g.size) for g in s.support),
     )
     if at not in layout.packed:
         return formed, ()

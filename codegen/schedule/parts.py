@@ -83,7 +83,7 @@ def _apart(s: Statement, index: Index, names: set[str]) -> tuple[Statement, Stat
     inner = tuple(pair for pair in s.box if pair != along)
     outer = tuple(pair for pair in inner if pair[0] in s.parallel)
     part = replace(s, target=parts, maps=(index, *s.maps), box=(along, *inner))
-    return part, replace(s, body=parts[(index, *s.maps)], box=(*outer, along))
+    return part, replace(s, body=parts[(index, *s.maps)], box=(*outer, along), support=())
 
 
 def _used(maps: Sequence[Any]) -> set[Any]:

@@ -18,14 +18,15 @@ import numpy as np
 
 from codegen.machine import Machine
 from codegen.notation import BYTES
-from codegen.schedule.contraction import Contraction, Operand
+from codegen.schedule.contraction import Contraction, Operand, Skip
 from codegen.schedule.rows import Column, Rows, rows_of
 from codegen.schedule.traffic import LINE, fetched_once
 from codegen.schedule.window import Window, slid, windows
 
 BUSY = 5.0  # cycles until a result can be added to: a step takes no less
 ENTRY = 5.0  # cycles to enter the innermost loop once more
-PROMISING = 5  # tiles whose use of memory is looked at
+PROMISING = 5  # tiles of each lane whose use of memory may be looked at
+UNEVEN = 1.03  # times as long that steps take in loops of different lengths
 TURNED = 0.7  # cycles to store an element of a vector whose neighbours come from the next rows
 SWEPT = 2.0  # the same where several vectors stand side by side, which are not turned
 HOPS = 4.0  # where they do not
@@ -71,6 +72,7 @@ class Shape:
     window: Window | None
     bound: str
     cycles: float
+    skips: tuple[Skip, ...] = ()
 
 
 def shapes(nest: Contraction, machine: Machine, lane: int | None = None) -> list[Shape]:
@@ -79,8 +81,9 @@ def shapes(nest: Contraction, machine: Machine, lane: int | None = None) -> list
     `lane` asks for those with this index across lanes only.
     """
     found: list[Shape] = []
-    for index in range(len(nest.sizes)) if lane is None else (lane,):
-        found += _cheapest(nest, machine, index)
+    for way in nest.ways():
+        for index in range(len(nest.sizes)) if lane is None else (lane,):
+            found += _cheapest(way, machine, index)
     return sorted(found, key=lambda shape: shape.cycles)
 
 
@@ -115,6 +118,7 @@ def _cheapest(nest: Contraction, machine: Machine, lane: int) -> Iterator[Shape]
                 ways[way],
                 _bound(multiply[at], loads[way, at], machine),
                 float(cycles[place]),
+                nest.skips,
             )
 
 
@@ -212,7 +216,12 @@ def _cycles(
     """Give the cycles of all steps of all tiles, with what it takes to begin and to store."""
     lane = kinds[0].lane
     parallel = lane in nest.parallel
-    depth = math.prod(nest.sizes[i] for i in reduction_order(nest, lane))
+    depth = math.prod(
+        (
+            *(nest.sizes[i] for i in reduction_order(nest, lane)),
+            *(UNEVEN * skip.share for skip in nest.skips),
+        )
+    )
     others = math.prod(nest.sizes[i] for i in nest.parallel if i != lane)
     paces = [_once(machine, nest, kind) for kind in kinds]
     passes = np.array([others * (o / at if parallel else 1.0) for at, o in paces])[rows.limit]

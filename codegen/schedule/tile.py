@@ -25,7 +25,7 @@ from codegen.affine import Index, split
 from codegen.machine import Machine
 from codegen.notation import BYTES, Guard, Statement
 from codegen.rewrite.maps import storing
-from codegen.schedule.contraction import Contraction, Operand, contraction
+from codegen.schedule.contraction import Contraction, Operand, Skip, contraction
 from codegen.schedule.ends import ends
 from codegen.schedule.search import (
     CROWDED,
@@ -41,6 +41,7 @@ from codegen.schedule.search import (
 from codegen.schedule.traffic import Around, best_order, fetched, touched
 from codegen.schedule.window import Window
 
+MOST = 32  # shapes whose use of memory is looked at
 SEVERAL = 8  # tiles that are worth measuring
 NEAR = 32.0  # bytes that come from the second cache in one cycle; half as many in mere streams
 FAR = 10.0  # bytes that come from beyond it
@@ -60,7 +61,8 @@ class Tile:
     `rival` is the next best tile. `key` names the sum of products, and `rank` is the tile's place
     among those for it: the first is taken unless measuring said otherwise. A `window` is a row
     index, the last of the reduced ones and the place of the operand that both move along one axis.
-    A `stretch` is the index along which tiles may finish together, and how many of them.
+    A `stretch` is the index along which tiles may finish together, and how many of them. What lies
+    beyond the `skips` is zero and left out.
     """
 
     lane: Index
@@ -80,6 +82,7 @@ class Tile:
     rival: Tile | None = None
     window: tuple[Index, Index, int] | None = None
     stretch: tuple[Index, int] | None = None
+    skips: tuple[Guard, ...] = ()
 
     @property
     def outer(self) -> tuple[Index, ...]:
@@ -95,7 +98,8 @@ class Tile:
         slid = "window {1} over {0}, ".format(*self.window) if self.window else ""
         few = "{1} along {0} may finish together, ".format(*self.stretch) if self.stretch else ""
         lanes = f"lanes {self.lane} ({widths}, {self.vectors} vectors at once)"
-        return f"rows {rows}, {slid}{few}{lanes}"
+        skips = "".join(f"skip beyond {g}, " for g in self.skips)
+        return f"rows {rows}, {slid}{few}{skips}{lanes}"
 
     def __str__(self) -> str:
         order, reduced = (" ".join(map(str, i)) or "-" for i in (self.order, self.reduced))
@@ -132,7 +136,7 @@ def tile_of(statement: Statement, machine: Machine, lane: Index | None = None) -
     found = choose_tile(nest, machine, None if lane is None else letters.index(lane))
     if found is None:
         return None
-    tile = found.spelled(letters)
+    tile = found.spelled(letters, statement.support)
     written = {Guard(m, n) for m, n in zip(statement.maps, statement.target.shape, strict=True)}
     written -= {
         Guard(m, n) for a in statement.reads for m, n in zip(a.maps, a.tensor.shape, strict=True)
@@ -164,8 +168,9 @@ class Candidate:
     rival: Candidate | None = None
     window: Window | None = None
     stretch: tuple[int, int] | None = None
+    skips: tuple[Skip, ...] = ()
 
-    def spelled(self, letters: tuple[Index, ...]) -> Tile:
+    def spelled(self, letters: tuple[Index, ...], support: tuple[Guard, ...]) -> Tile:
         """Give the tile in the letters of a statement."""
         window, stretch = self.window, self.stretch
         return Tile(
@@ -183,9 +188,10 @@ class Candidate:
             self.peak,
             signature(self.nest),
             self.rank,
-            self.rival.spelled(letters) if self.rival else None,
+            self.rival.spelled(letters, support) if self.rival else None,
             (letters[window.row], letters[window.tap], window.operand) if window else None,
             (letters[stretch[0]], stretch[1]) if stretch else None,
+            tuple(support[skip.at] for skip in self.skips),
         )
 
 
@@ -215,7 +221,9 @@ def signature(nest: Contraction) -> str:
         f"{letter[i]}{n}" if i in nest.fixed else f"{letter[i]}~{n}"
         for i, n in enumerate(nest.sizes)
     )
-    return f"{nest.dtype} {sizes}: {moved(nest.target)} += {' * '.join(map(moved, nest.operands))}"
+    skips = "".join(f", {letter[s.row]} skips {letter[s.tap]} {s.share:.2f}" for s in nest.skips)
+    product = " * ".join(map(moved, nest.operands))
+    return f"{nest.dtype} {sizes}: {moved(nest.target)} += {product}{skips}"
 
 
 def choose_tile(nest: Contraction, machine: Machine, lane: int | None = None) -> Candidate | None:
@@ -256,7 +264,7 @@ def tiles(nest: Contraction, machine: Machine, count: int = SEVERAL) -> tuple[Ca
 @lru_cache(maxsize=4096)
 def _best(nest: Contraction, machine: Machine, lane: int | None = None) -> Candidate | None:
     ranked: list[Candidate] = []
-    for shape in shapes(nest, machine, lane)[:PROMISING]:
+    for shape in shapes(nest, machine, lane)[:MOST]:
         if len(ranked) > 1 and shape.cycles >= ranked[1].cycles:
             break  # memory only adds to them
         ranked.append(_placed(machine, _candidate(nest, shape)))
@@ -283,6 +291,7 @@ def _candidate(nest: Contraction, shape: Shape) -> Candidate:
         shape.cycles,
         shape.bound,
         window=shape.window,
+        skips=shape.skips,
     )
 
 
@@ -320,7 +329,7 @@ def _placed(machine: Machine, tile: Candidate) -> Candidate:
         bytes=far,
         work=tile.cycles,
         bound="memory" if memory > tile.cycles else tile.bound,
-        peak=nest.products / machine.lanes(nest.dtype) / cycles,
+        peak=replace(nest, skips=tile.skips).products / machine.lanes(nest.dtype) / cycles,
     )
 
 

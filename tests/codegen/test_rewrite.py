@@ -220,7 +220,7 @@ def test_pad_copies_an_operand_of_a_contraction() -> None:
     assert shown(pad_reads(before)) == [
         "x_padded[a0,a1] = 0",
         "x_padded[a0,a1 + 1] = x[a0,a1]",
-        "y[n,i] += w[u]·x_padded[n,i + u]",
+        "y[n,i] += w[u]·x_padded[n,i + u]   zero but for 0 ≤ i + u - 1 < 7",
     ]
 
 
