@@ -26,7 +26,6 @@ from codegen.schedule.window import Window, slid, windows
 BUSY = 5.0  # cycles until a result can be added to: a step takes no less
 ENTRY = 5.0  # cycles to enter the innermost loop once more
 PROMISING = 5  # tiles of each lane whose use of memory may be looked at
-UNEVEN = 1.03  # times as long that steps take in loops of different lengths
 TURNED = 0.7  # cycles to store an element of a vector whose neighbours come from the next rows
 SWEPT = 2.0  # the same where several vectors stand side by side, which are not turned
 HOPS = 4.0  # where they do not
@@ -216,12 +215,8 @@ def _cycles(
     """Give the cycles of all steps of all tiles, with what it takes to begin and to store."""
     lane = kinds[0].lane
     parallel = lane in nest.parallel
-    depth = math.prod(
-        (
-            *(nest.sizes[i] for i in reduction_order(nest, lane)),
-            *(UNEVEN * skip.share for skip in nest.skips),
-        )
-    )
+    summed = (nest.sizes[i] for i in reduction_order(nest, lane))
+    depth = math.prod((*summed, *(skip.share for skip in nest.skips)))
     others = math.prod(nest.sizes[i] for i in nest.parallel if i != lane)
     paces = [_once(machine, nest, kind) for kind in kinds]
     passes = np.array([others * (o / at if parallel else 1.0) for at, o in paces])[rows.limit]

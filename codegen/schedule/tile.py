@@ -45,6 +45,7 @@ MOST = 32  # shapes whose use of memory is looked at
 SEVERAL = 8  # tiles that are worth measuring
 NEAR = 32.0  # bytes that come from the second cache in one cycle; half as many in mere streams
 FAR = 10.0  # bytes that come from beyond it
+UNEVEN = 1.03  # times as long that loops of different lengths take
 HELD = 4  # as much as the results that wait to be finished is the first cache
 
 Rows = tuple[tuple[int, Segments], ...]
@@ -320,6 +321,7 @@ def _placed(machine: Machine, tile: Candidate) -> Candidate:
     if any(crowded(o, blocks, nest.dtype) for o in (*nest.operands, nest.target)):
         memory *= CROWDED
     cycles = max(tile.cycles, memory) + 0.1 * min(tile.cycles, memory)
+    cycles *= UNEVEN ** len(tile.skips)
     ordered = [loop for i in order for loop in loops if loop.index == i]
     return replace(
         tile,
