@@ -66,7 +66,10 @@ class Skip:
 
 @dataclass(frozen=True)
 class Contraction:
-    """A sum of products of operands; `fixed` are the indices whose size is a number."""
+    """A sum of products of operands.
+
+    `fixed` are the indices whose size is a number, `guarded` those that may lead beyond an end.
+    """
 
     sizes: tuple[int, ...]
     fixed: frozenset[int]
@@ -75,6 +78,7 @@ class Contraction:
     target: Operand
     dtype: str
     skips: tuple[Skip, ...] = ()
+    guarded: frozenset[int] = frozenset()
 
     @cached_property
     def reduced(self) -> tuple[int, ...]:
@@ -119,6 +123,7 @@ def contraction(statement: Statement) -> Contraction | None:
         _operand(statement.target, statement.maps, place),
         kind,
         tuple(_skips(statement, place)),
+        frozenset(place[i] for g in statement.guards for i in split(g.expr)[1]),
     )
 
 

@@ -28,10 +28,13 @@ ENTRY = 5.0  # cycles to enter the innermost loop once more
 PROMISING = 5  # tiles of each lane whose use of memory may be looked at
 TURNED = 0.7  # cycles to store an element of a vector whose neighbours come from the next rows
 SWEPT = 2.0  # the same where several vectors stand side by side, which are not turned
+MASKED = 28.0  # cycles to store a vector of which a part is beyond an end
 HOPS = 4.0  # where they do not
 FEWEST = 4  # rows that are worth turning
 SETS = 64  # places that a line of the first cache may go to, by its address: a power of two
 FULL = 6  # lines that each of them holds besides others
+WAYS = 16  # lines that each place of the second cache holds
+COLLIDE = 2.0  # times as long that elements take to store if half of it is full with their lines
 CROWDED = 1.5  # times as long that memory takes where there are more
 CLOSE = 14.0  # cycles to add up the lanes of one vector
 
@@ -242,7 +245,7 @@ def _closing(
     if lane not in nest.parallel:
         return CLOSE
     if nest.target.strides.get(lane) == 1:
-        return 1.0
+        return MASKED if lane in nest.guarded else 1.0
     # Elements that leave a vector one by one had better find their neighbours in a row.
     width, vectors = (np.array([(k.width, k.vectors) for k in kinds])[rows.limit]).T
     run = np.ones_like(rows.count)
@@ -252,6 +255,9 @@ def _closing(
         run = np.where(goes_on, run * block, run)
         goes_on = goes_on & (block == size)
     apart = np.where(run > 1, SWEPT, HOPS)
+    lines = {**blocks, lane: width}
+    collide = crowded(nest.target, lines, nest.dtype, machine.l2 // (LINE * WAYS), WAYS // 2)
+    apart = np.where(collide, COLLIDE * apart, apart)
     apart = np.where((run >= FEWEST) & (vectors == 1), TURNED, apart)
     return apart * (2.0 if fetched_once(nest) > machine.l2 else 1.0) * width
 
@@ -261,17 +267,19 @@ def _product(blocks: Mapping[int, Column], indices: Collection[int], one: Column
     return math.prod((block for i, block in blocks.items() if i in indices), start=one)
 
 
-def crowded(operand: Operand, blocks: Mapping[int, Any], dtype: str) -> Any:
+def crowded(
+    operand: Operand, blocks: Mapping[int, Any], dtype: str, places: int = SETS, held: int = FULL
+) -> Any:
     """Whether the rows of a tile lie so far apart in steps of a cache's size that they collide.
 
     A block may be a number or a column of them.
     """
-    factors, lines = SETS, 1  # the lowest bit of the one is the greatest factor they share
+    factors, lines = places, 1  # the lowest bit of the one is the greatest factor they share
     for i, block in blocks.items():
         step = abs(operand.strides.get(i, 0)) * BYTES[dtype] // LINE
         if step:
             factors, lines = factors | step * (block > 1), lines * block
-    return lines > FULL * SETS // (factors & -factors)
+    return lines > held * places // (factors & -factors)
 
 
 def _entries(nest: Contraction, lane: int, window: Window | None) -> float:
