@@ -1,7 +1,9 @@
 """Trim sums to the points that count: what padding excludes everywhere is not visited.
 
 Before: y[n,k,i] += w[k,c,u]·x[n,c,i + u - 1]   where 0 ≤ i + u - 1 < 1        i < 1, u < 3
+        dx[n,c,u - 1] += w[k,c,u]·dy[n,k,0]     where 0 ≤ u - 1 < 1                   u < 3
 After:  y[n,k,i] += w[k,c,u + 1]·x[n,c,i + u]                                  i < 1, u < 1
+        dx[n,c,u] += w[k,c,u + 1]·dy[n,k,0]                                           u < 1
 
 Nor are these points multiplied by the zeros that padding is copied with later: a weight that is
 infinite or NaN and only ever meets padding leaves no trace, as the notation has it.
@@ -23,19 +25,31 @@ ORDERED = (Reduce.ARGMAX, Reduce.ARGMIN)  # positions count from the first point
 
 
 def trim(program: Program) -> Program:
-    """Give the program with summed indices that start at the first point that counts."""
-    return program.with_statements(map(_trimmed, program.statements))
+    """Give the program with the indices of sums starting at the first point that counts."""
+    several = {t for t, found in program.definitions.items() if len(found) > 1}
+    return program.with_statements(_trimmed(s, s.target not in several) for s in program.statements)
 
 
-def _trimmed(s: Statement) -> Statement:
+def _trimmed(s: Statement, alone: bool) -> Statement:
     if s.bindings or s.op in ORDERED or not s.guards:
         return s
-    for i in s.reduced:
+    for i in (*s.reduced, *_unreached(s, alone)):
         size = s.sizes[i]
         first, last = _counting(s, i)
         if isinstance(size, int) and first <= last and (first, last) != (0, size - 1):
             s = _shifted(s, i, first, last - first + 1)
     return s
+
+
+def _unreached(s: Statement, alone: bool) -> tuple[Index, ...]:
+    """The indices of a sum's result with which it may be written nothing, or nothing but zeros.
+
+    What runs along the whole of an axis stays so where the sum is not `alone`: it shares its loops
+    with what else is added.
+    """
+    if s.op is not Reduce.SUM or not s.reduced:
+        return ()
+    return tuple(i for i in s.parallel if alone or i not in s.maps)
 
 
 def _counting(s: Statement, index: Index) -> tuple[int, int]:
@@ -68,6 +82,7 @@ def _shifted(s: Statement, index: Index, first: int, size: int) -> Statement:
 
     return replace(
         s,
+        maps=tuple(map(moved, s.maps)),
         body=expanded(s.body.xreplace(rules)),
         box=tuple((i, size if i == index else n) for i, n in s.box),
         extra=tuple(Guard(moved(g.expr), g.size) for g in s.extra),

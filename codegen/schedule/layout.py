@@ -400,7 +400,7 @@ def _followed(layout: Layout, writer: Statement, cuts: Cuts) -> bool:
     changed = False
     for at, there in layout.places[writer.target]:
         s = layout.program.statements[at]
-        if s.bindings or (s.reduced and s.target != writer.target):
+        if s.bindings or at in layout.settled or (s.reduced and s.target != writer.target):
             continue
         for m, theirs in zip(writer.maps, there, strict=True):
             alone = theirs in s.sizes and s.sizes[theirs] == writer.sizes.get(m)

@@ -21,6 +21,7 @@ from codegen.notation import statement as state
 from codegen.program import Program
 from codegen.rewrite import rewrite
 from codegen.schedule import fuse, lay_out
+from codegen.schedule.contraction import contraction
 from codegen.schedule.ends import ends
 from codegen.schedule.search import Segment, apart
 from codegen.schedule.tile import tile_of
@@ -464,3 +465,17 @@ def test_thousands_of_programs_mean_the_same_in_blocks_and_in_c(machine: str, st
     options = Options(machine=MACHINES[machine], exact=True)
     for at in range(0, 60, 20):
         assert_agree(cases[at : at + 20], options, profile="debug+strict")
+
+
+def test_phases_that_have_decided_otherwise_are_not_cut_for_each_other() -> None:
+    k, c, i, j, u, v = indices("k c i j u v")
+    dy, w, dx = (
+        Tensor("dy", (36, 22, 22)),
+        Tensor("w", (36, 132, 4, 4)),
+        Tensor("dx", (132, 69, 69)),
+    )
+    s = state(dx[c, 3 * i + u, 3 * j + v], "+=", w[k, c, u, v] * dy[k, i, j])
+    made = make_plan(Program((dy, w), (dx,), (s,)), Options(machine=Machine()))
+    found = [s for s in made.laid_out.statements if contraction(s)]
+    assert len(found) == 9
+    assert all(tile_of(s, Machine()) for s in found)

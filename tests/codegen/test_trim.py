@@ -35,11 +35,24 @@ def test_taps_are_trimmed_at_both_ends() -> None:
     assert trimmed(s) == "y[i] += w[u + 1]·x[i + u - 3]   where 0 ≤ i + u - 3 < 2"
 
 
-def test_what_is_written_is_not_trimmed() -> None:
-    """An element that no point reaches has a value too."""
-    x, y = Tensor("x", (2,)), Tensor("y", (9,))
-    s = statement(y[i], "+=", x[i - 4] * W[0, u])
-    assert trimmed(s) == str(s)
+def test_taps_that_lead_beyond_the_result_are_trimmed() -> None:
+    x, y = Tensor("x", (4, 1)), Tensor("y", (4, 2, 1))
+    s = statement(x[n, u - 1], "+=", W[k, u] * y[n, k, 0])
+    assert trimmed(s) == "x[n,u] += w[k,u + 1]·y[n,k,0]"
+    x, y = Tensor("x", (4, 3)), Tensor("y", (4, 2, 3))
+    s = statement(x[n, 2 * i + u - 3], "+=", W[k, u] * y[n, k, i])
+    assert trimmed(s) == "x[n,2·i + u - 1] += w[k,u]·y[n,k,i + 1]   where 0 ≤ 2·i + u - 1 < 3"
+
+
+def test_elements_that_no_point_reaches_are_not_visited_but_by_what_else_is_added() -> None:
+    x, y, b = Tensor("x", (2,)), Tensor("y", (9,)), Tensor("b", ())
+    s, start = statement(y[i], "+=", x[i - 4] * W[0, u]), statement(y[i], "=", b[()])
+    case = integers(Program((x, W), (y,), (s,)))
+    assert trimmed(s) == "y[i + 4] += x[i]·w[0,u]"
+    before, found = (interpret(p, case.arrays, {})["y"] for p in (case.program, trim(case.program)))
+    assert np.array_equal(before, found) and not before[[0, 1, 2, 3, 6, 7, 8]].any()
+    both = Program((x, W, b), (y,), (start, s))
+    assert trim(both) == both
 
 
 def test_positions_and_unknown_sizes_are_left_alone() -> None:
