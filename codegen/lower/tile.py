@@ -400,10 +400,10 @@ class _Block:
         part = [p for p in sympy.Mul.make_args(self.s.body) if isinstance(p, Access)][operand]
         axis, terms = next((k, t) for k, m in enumerate(part.maps) if row in (t := split(m)[1]))
         step, gap, taps = int(terms[row]), int(terms[tap]), int(self.s.sizes[tap])
-        reach, lowest = abs(gap) * (taps - 1) + 1, taps - 1 if gap < 0 else 0
+        reach = gap * (taps - 1) + 1
         seen = self.names.fresh(f"{self.letter(row)}_seen")
         ahead = Name(self.names.fresh("ahead"))
-        first = part.tensor[tuple(e.subs(tap, lowest) for e in part.maps)]
+        first = part.tensor[tuple(e.subs(tap, 0) for e in part.maps)]
 
         def place(*terms: Expression) -> Element:
             at = plus(terms)
@@ -419,10 +419,7 @@ class _Block:
             return Loop(ahead.name, (low,), (high,), tuple(body))
 
         along = times(self.steps[row], step)
-        onward = times(Name(self.letter(tap)), abs(gap))
-        if gap < 0:
-            onward = Apply("-", (Number(reach - 1, "int64"), onward), "int64")
-        known = {part: place(along, onward)}
+        known = {part: place(along, times(Name(self.letter(tap)), gap))}
         add = self.beside([Store(cell, self.product(cell.dtype, self.shift, known), "+=")])
         add = [Loop(self.letter(tap), (ZERO,), (Number(taps, "int64"),), tuple(add))]
         moving = {i for m in part.maps for i in m.free_symbols}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from codegen.program import Program
+from codegen.rewrite.ascend import ascend
 from codegen.rewrite.choose import choose
 from codegen.rewrite.gather import gather
 from codegen.rewrite.inline import inline
@@ -40,6 +41,7 @@ PASSES: tuple[Pass, ...] = (
     Pass("merge again", merge_equal, "inlining shows more statements to be equal"),
     Pass("read masks", read_masks, "a result kept anyway tells where it was cut off"),
     Pass("winograd", winograd, "sliding sums of products take fewer products in tiles"),
+    Pass("ascend", ascend, "memory is read forwards, and so asked for in time"),
     Pass("pad reads", pad_reads, "zero padding is copied once instead of tested in inner loops"),
     Pass("merge padded", merge_equal, "one padded copy serves all who read it"),
     Pass("prune again", prune, "what inlining and merging left over goes"),

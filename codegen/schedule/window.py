@@ -23,7 +23,7 @@ UNROLLED = 128  # multiply-adds under one: compilers take long for more
 class Window:
     """A row index and a reduced one, the tap, that move an operand along one axis.
 
-    The axis moves by `step` from row to row and by `gap`, which may be negative, from tap to tap.
+    The axis moves by `step` from row to row and by `gap` from tap to tap.
     """
 
     operand: int
@@ -40,7 +40,7 @@ class Window:
         >>> Window(0, 1, 2, taps=3, step=1, gap=2).reach
         5
         """
-        return abs(self.gap) * (self.taps - 1) + 1
+        return self.gap * (self.taps - 1) + 1
 
     def loads(self, rows: int) -> int:
         """How many places neighbouring rows look at together."""
@@ -70,7 +70,7 @@ def windows(nest: Contraction, lane: int) -> tuple[Window, ...]:
 def _slides(window: Window) -> bool:
     """Whether neighbouring rows share places, and look at every place between their ends."""
     step, gap = window.step, window.gap
-    return gap != 0 and 0 < step < window.reach <= LONGEST and math.gcd(step, gap) == 1
+    return gap > 0 and 0 < step < window.reach <= LONGEST and math.gcd(step, gap) == 1
 
 
 def slid(

@@ -8,6 +8,7 @@ from codegen.compile import PLAIN, Options
 from codegen.notation import Statement, Tensor, equal, indices, max_of, statement
 from codegen.program import Program
 from codegen.rewrite import PASSES, rewrite
+from codegen.rewrite.ascend import ascend
 from codegen.rewrite.choose import choose
 from codegen.rewrite.gather import gather
 from codegen.rewrite.inline import inline
@@ -16,7 +17,7 @@ from codegen.rewrite.pad import pad_reads
 from codegen.rewrite.prune import prune
 from codegen.rewrite.reuse import reuse
 from codegen.rewrite.settle import settle
-from tests.codegen.running import Case, assert_agree
+from tests.codegen.running import Case, assert_agree, integers
 
 import sympy  # isort: skip
 
@@ -222,6 +223,26 @@ def test_pad_copies_an_operand_of_a_contraction() -> None:
         "x_padded[a0,a1 + 1] = x[a0,a1]",
         "y[n,i] += w[u]·x_padded[n,i + u]   zero but for 0 ≤ i + u - 1 < 7",
     ]
+
+
+def test_taps_move_what_slides_forwards() -> None:
+    before = program(
+        statement(x(N, 7, name="dx")[n, i], "+=", x(3, name="w")[u] * x(N, 7)[n, i - u + 1])
+    )
+    assert shown(ascend(before)) == ["dx[n,i] += w[2 - u]·x[n,i + u - 1]   where 0 ≤ i + u - 1 < 7"]
+    assert_agree([integers(before, {N: 2})])
+    assert ascend(ascend(before)) == ascend(before)
+
+
+def test_taps_that_do_not_move_backwards_alone_are_left() -> None:
+    w, y = x(3, name="w"), x(7, name="y")
+    both = statement(y[i], "+=", w[u] * x(9)[i - u + 2] * x(9, name="z")[i + u])
+    forwards = statement(y[i], "+=", w[u] * x(9)[i + u])
+    alone = statement(y[i], "+=", w[2 - u] * x(7, 3)[i, 2 - u], {u: 3})
+    unknown = statement(y[i], "+=", x(N, name="w")[u] * x(9)[i - u])
+    largest = statement(y[i], "max=", w[u] * x(9)[i - u + 2])
+    for s in (both, forwards, alone, unknown, largest):
+        assert ascend(program(s)) == program(s)
 
 
 def test_pad_leaves_a_margin_of_unknown_width() -> None:

@@ -28,7 +28,7 @@ def depthwise(
 ) -> Program:
     """Each row looks at `taps` rows of x that lie `gap` apart, each next row `step` further.
 
-    The first tap looks at the last of them where the gap is negative.
+    The first tap looks at the last of them where the gap is negative, which is turned round.
     """
     height = step * (rows - 1) + abs(gap) * (taps - 1) + 1
     above = max(0, -gap) * (taps - 1)
