@@ -36,7 +36,7 @@ def in_tiles(program: Program, tile: int, only: slice = slice(None)) -> Program:
 
 def prepared(program: Program) -> Program:
     """The program as Winograd's rewrite finds it."""
-    return rewrite(program, {"winograd", "pad reads", "merge padded", "prune again"})[0]
+    return rewrite(program, {"winograd", "ascend", "pad reads", "merge padded", "prune again"})[0]
 
 
 def tables(program: Program) -> set[str]:
