@@ -482,7 +482,7 @@ def _formed(layout: Layout, at: int) -> tuple[Statement, tuple[Statement, ...]]:
     for number, a in enumerate(a for a in s.reads if a in packed):
         there = placed(a.tensor, a.maps)
         copy = _copy(there, formed, letters[lane][1], _free(layout, a.tensor, at, number))
-        swaps[there] = copy.target[copy.maps]
+        swaps[there] = copy.target[tuple(m.xreplace(_backwards(there, formed)) for m in copy.maps)]
         copies.append(copy)
     return replace(formed, body=formed.body.xreplace(swaps)), tuple(copies)
 
@@ -490,8 +490,11 @@ def _formed(layout: Layout, at: int) -> tuple[Statement, tuple[Statement, ...]]:
 def _copy(access: Access, s: Statement, lane: Index, name: str) -> Statement:
     """Give the copy of an operand by the indices that it is read with, the lane innermost.
 
-    Short indices that stand side by side in the operand stay so: together they fill vectors.
+    Short indices that stand side by side in the operand stay so: together they fill vectors. What
+    is read backwards is copied forwards, as what turns arrays expects.
     """
+    turned = _backwards(access, s)
+    access = access.tensor[tuple(sympy.expand(m.xreplace(turned)) for m in access.maps)]
     used = {i for m in access.maps for i in m.free_symbols if isinstance(i, Index)} - {lane}
     beside = _beside(access, s, lane)
     rest = (*(i for i in s.parallel if i in used), *(i for i in far_first(s) if i in used))
@@ -499,6 +502,16 @@ def _copy(access: Access, s: Statement, lane: Index, name: str) -> Statement:
     target = Tensor(name, tuple(s.sizes[i] for i in order), access.tensor.dtype)
     box = tuple((i, s.sizes[i]) for i in order)
     return Statement(target, order, Reduce.SET, access, box)
+
+
+def _backwards(access: Access, s: Statement) -> dict[Any, Any]:
+    """Give the indices that run through an axis from its end, each as it is counted from there."""
+    found = {}
+    for m in access.maps:
+        for i in index_symbols(m):
+            if isinstance(s.sizes[i], int) and m == s.sizes[i] - 1 - i:
+                found[i] = m
+    return found
 
 
 def _beside(access: Access, s: Statement, lane: Index) -> tuple[Index, ...]:

@@ -479,3 +479,13 @@ def test_phases_that_have_decided_otherwise_are_not_cut_for_each_other() -> None
     found = [s for s in made.laid_out.statements if contraction(s)]
     assert len(found) == 9
     assert all(tile_of(s, Machine()) for s in found)
+
+
+def test_packed_filters_are_copied_forwards_and_read_backwards() -> None:
+    k, c, i, u = indices("k c i u")
+    dy, w, dx = Tensor("dy", (64, 29)), Tensor("w", (64, 64, 3)), Tensor("dx", (64, 27))
+    s = state(dx[c, i], "+=", w[k, c, 2 - u] * dy[k, i + u], {u: 3})
+    made = make_plan(Program((dy, w), (dx,), (s,)), Options(machine=Machine()))
+    texts = [str(s).partition("   ")[0] for s in made.laid_out.statements]
+    assert texts[0] == "w_packed1[cb,k,u,cl] = w[k,16·cb + cl,u]"
+    assert texts[1].endswith("dy[k,i + u]·w_packed1[cb,k,2 - u,cl]")
