@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property, lru_cache
@@ -299,6 +299,11 @@ class Guard:
         return f"0 ≤ {render(self.expr)} < {render(self.size)}"
 
 
+def rewritten(guards: Iterable[Guard], change: Callable[[Any], Any]) -> tuple[Guard, ...]:
+    """Give guards of changed expressions."""
+    return tuple(Guard(change(g.expr), g.size) for g in guards)
+
+
 @dataclass(frozen=True)
 class Binding:
     """An index whose value is read from data: `index := (value // divisor) mod size`.
@@ -457,9 +462,9 @@ class Statement:
                 replace(b, index=rules.get(b.index, b.index), value=swap(b.value))
                 for b in self.bindings
             ),
-            extra=tuple(Guard(swap(g.expr), g.size) for g in self.extra),
-            granted=tuple(Guard(swap(g.expr), g.size) for g in self.granted),
-            support=tuple(Guard(swap(g.expr), g.size) for g in self.support),
+            extra=rewritten(self.extra, swap),
+            granted=rewritten(self.granted, swap),
+            support=rewritten(self.support, swap),
         )
 
     def __str__(self) -> str:
@@ -559,6 +564,7 @@ __all__ = [
     "inside",
     "max_of",
     "min_of",
+    "rewritten",
     "statement",
     "walk",
 ]

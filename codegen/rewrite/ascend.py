@@ -15,7 +15,7 @@ from typing import Any
 import sympy
 
 from codegen.affine import Index, split
-from codegen.notation import Guard, Reduce, Statement
+from codegen.notation import Reduce, Statement, rewritten
 from codegen.program import Program
 from codegen.rewrite.gather import expanded
 
@@ -26,22 +26,15 @@ def ascend(program: Program) -> Program:
 
 
 def _ascending(s: Statement) -> Statement:
-    rules: dict[Any, Any] = {}
-    if s.op is Reduce.SUM and not s.bindings:
-        rules = {i: s.sizes[i] - 1 - i for i in s.reduced if _descends(s, i)}
+    rules: dict[Any, Any] = {i: s.sizes[i] - 1 - i for i in s.reduced if _descends(s, i)}
+    if s.op is not Reduce.SUM or s.bindings or not rules:
+        return s
 
     def turned(expr: Any) -> Any:
         return sympy.expand(expr.xreplace(rules))
 
-    return (
-        replace(
-            s,
-            body=expanded(s.body.xreplace(rules)),
-            extra=tuple(Guard(turned(g.expr), g.size) for g in s.extra),
-        )
-        if rules
-        else s
-    )
+    body = expanded(s.body.xreplace(rules))
+    return replace(s, body=body, extra=rewritten(s.extra, turned))
 
 
 def _descends(s: Statement, tap: Index) -> bool:

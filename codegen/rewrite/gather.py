@@ -20,7 +20,7 @@ from typing import Any
 import sympy
 
 from codegen.affine import Index, Size, split
-from codegen.notation import Guard, Reduce, Statement, Tensor, accesses
+from codegen.notation import Guard, Reduce, Statement, Tensor, accesses, rewritten
 from codegen.notation import statement as state
 from codegen.program import Program
 from codegen.rewrite.maps import injective, mixed_radix
@@ -136,7 +136,7 @@ def _replace(
     back = swap(sympy.sympify(solved))
     sizes: dict[Index, Size] = {**statement.sizes, **counts, solved: rows}
     box = tuple((i, sizes[i]) for i, _ in statement.box)
-    extra = tuple(Guard(swap(g.expr), g.size) for g in statement.extra)
+    extra = rewritten(statement.extra, swap)
     extra += (Guard(back, statement.sizes[solved]),)
     return replace(statement, maps=maps, body=expanded(changed), box=box, extra=extra)
 

@@ -12,7 +12,7 @@ from typing import Any
 import sympy
 
 from codegen.affine import Index
-from codegen.notation import Guard, Reduce, Statement
+from codegen.notation import Reduce, Statement, rewritten
 from codegen.program import Program
 from codegen.rewrite.maps import covers, injective
 
@@ -68,7 +68,7 @@ def without_unit_indices(statement: Statement) -> Statement:
         body=swap(statement.body),
         box=tuple((i, n) for i, n in statement.box if i not in unit),
         bindings=tuple(replace(b, value=swap(b.value)) for b in statement.bindings),
-        extra=tuple(Guard(swap(g.expr), g.size) for g in statement.extra),
+        extra=rewritten(statement.extra, swap),
     )
 
 

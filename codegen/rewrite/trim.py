@@ -17,7 +17,7 @@ from typing import Any
 import sympy
 
 from codegen.affine import Index, bounds, split
-from codegen.notation import Guard, Reduce, Statement
+from codegen.notation import Reduce, Statement, rewritten
 from codegen.program import Program
 from codegen.rewrite.gather import expanded
 
@@ -85,6 +85,6 @@ def _shifted(s: Statement, index: Index, first: int, size: int) -> Statement:
         maps=tuple(map(moved, s.maps)),
         body=expanded(s.body.xreplace(rules)),
         box=tuple((i, size if i == index else n) for i, n in s.box),
-        extra=tuple(Guard(moved(g.expr), g.size) for g in s.extra),
-        granted=tuple(Guard(moved(g.expr), g.size) for g in s.granted),
+        extra=rewritten(s.extra, moved),
+        granted=rewritten(s.granted, moved),
     )

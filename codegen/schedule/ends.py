@@ -16,7 +16,7 @@ from typing import Any
 import sympy
 
 from codegen.affine import Index, split
-from codegen.notation import Guard, Statement
+from codegen.notation import Guard, Statement, rewritten
 from codegen.rewrite.gather import expanded
 from codegen.rewrite.maps import storing
 
@@ -76,7 +76,7 @@ def _last(s: Statement, block: Index, at: int, place: Index, rest: int) -> State
         maps=tuple(map(swap, s.maps)),
         body=expanded(s.body.xreplace(rules)),
         box=tuple((i, rest if i == place else n) for i, n in s.box if i != block),
-        extra=tuple(Guard(swap(g.expr), g.size) for g in s.extra),
-        granted=tuple(Guard(swap(g.expr), g.size) for g in s.granted),
-        support=tuple(Guard(swap(g.expr), g.size) for g in s.support),
+        extra=rewritten(s.extra, swap),
+        granted=rewritten(s.granted, swap),
+        support=rewritten(s.support, swap),
     )

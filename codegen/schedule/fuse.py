@@ -15,7 +15,7 @@ import sympy
 
 from codegen.affine import Box, Index, Size, as_size, split
 from codegen.machine import Machine
-from codegen.notation import Guard, Statement, Tensor
+from codegen.notation import Guard, Statement, Tensor, rewritten
 from codegen.program import Program
 from codegen.rewrite.gather import expanded
 from codegen.schedule.collapse import collapse
@@ -242,7 +242,7 @@ def _over(statement: Statement, head: Statement, box: Box) -> Statement | None:
         maps=head.maps,
         body=expanded(statement.body.xreplace(rules)),
         box=box,
-        extra=tuple(Guard(swap(g.expr), g.size) for g in statement.extra),
+        extra=rewritten(statement.extra, swap),
     )
 
 

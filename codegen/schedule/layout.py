@@ -20,7 +20,7 @@ import sympy
 
 from codegen.affine import Index, Size, as_size, index_symbols, typical
 from codegen.machine import Machine
-from codegen.notation import Access, Guard, Reduce, Statement, Tensor, accesses
+from codegen.notation import Access, Guard, Reduce, Statement, Tensor, accesses, rewritten
 from codegen.notation import statement as state
 from codegen.program import Program
 from codegen.schedule.contraction import contraction
@@ -459,7 +459,7 @@ def _formed(layout: Layout, at: int) -> tuple[Statement, tuple[Statement, ...]]:
 
     left = placed(s.target, s.maps)
     body = s.body.xreplace({a: placed(a.tensor, a.maps) for a in accesses(s.body)} | rules)
-    extra = tuple(Guard(moved(g.expr), g.size) for g in s.extra)
+    extra = rewritten(s.extra, moved)
     known = layout.blocked.get(s.target)
     filled = known and s.maps[known.axis]  # whose last block may as well hold anything
     extra += tuple(
@@ -473,7 +473,7 @@ def _formed(layout: Layout, at: int) -> tuple[Statement, tuple[Statement, ...]]:
         box=tuple(_box(s, cuts, letters)),
         bindings=tuple(replace(b, value=placed(b.value.tensor, b.value.maps)) for b in s.bindings),
         extra=extra,
-        support=tuple(Guard(moved(g.expr), g.size) for g in s.support),
+        support=rewritten(s.support, moved),
     )
     if at not in layout.packed:
         return formed, ()
@@ -506,12 +506,8 @@ def _copy(access: Access, s: Statement, lane: Index, name: str) -> Statement:
 
 def _backwards(access: Access, s: Statement) -> dict[Any, Any]:
     """Give the indices that run through an axis from its end, each as it is counted from there."""
-    found = {}
-    for m in access.maps:
-        for i in index_symbols(m):
-            if isinstance(s.sizes[i], int) and m == s.sizes[i] - 1 - i:
-                found[i] = m
-    return found
+    fixed = [(i, m) for m in access.maps for i in index_symbols(m) if isinstance(s.sizes[i], int)]
+    return {i: m for i, m in fixed if m == s.sizes[i] - 1 - i}
 
 
 def _beside(access: Access, s: Statement, lane: Index) -> tuple[Index, ...]:
