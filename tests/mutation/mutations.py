@@ -133,7 +133,7 @@ MUTATIONS = (
     Mutation(
         "equal sums are gathered without the guards they had",
         GATHER,
-        "extra = tuple(Guard(swap(g.expr), g.size) for g in statement.extra)\n",
+        "extra = rewritten(statement.extra, swap)\n",
         "extra: tuple[Guard, ...] = ()\n",
         REWRITES,
     ),
