@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 from importlib import metadata
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -50,16 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
     results = _start(asked, peers)
     if asked.add:
         _keep(results, folder)
-    for threads in asked.threads:
-        before = peaks(threads, asked.patience)
-        known = results["peak"].get(str(threads), before)
-        results["peak"][str(threads)] = {name: max(known[name], before[name]) for name in before}
-        print(f"FMA peak, threads {threads}: {before}", flush=True)
-        _measure_all(rows, peers, threads, asked, results)
-        # Once more: a peak that others disturbed would flatter every share.
-        again = peaks(threads, asked.patience)
-        known = results["peak"][str(threads)]
-        results["peak"][str(threads)] = {name: max(again[name], known[name]) for name in again}
+    _measure_peaks(asked, results)
+    _measure_all(rows, peers, asked, results)
+    _measure_peaks(asked, results)  # once more: a disturbed one would flatter every share
     if "facts" in asked.section:
         results["facts"] = _facts(asked, peers)
     _write(results, folder)
@@ -173,31 +167,36 @@ def _member(name: str, asked: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _measure_peaks(asked: argparse.Namespace, results: dict[str, Any]) -> None:
+    """Measure the machine's peaks and keep the highest ones."""
+    for threads in asked.threads:
+        found = peaks(threads, asked.patience)
+        known = results["peak"].get(str(threads), found)
+        results["peak"][str(threads)] = {name: max(known[name], found[name]) for name in found}
+        print(f"FMA peak, threads {threads}: {found}", flush=True)
+
+
 def _measure_all(
-    rows: list[Row],
-    peers: list[str],
-    threads: int,
-    asked: argparse.Namespace,
-    results: dict[str, Any],
+    rows: list[Row], peers: list[str], asked: argparse.Namespace, results: dict[str, Any]
 ) -> None:
     """Add the measurements of all rows; what there is so far is on disk after each."""
     effort = Effort(asked.rounds, asked.seconds, asked.patience)
     crew = []
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            for name in peers if rows else ():
+            for threads, name in product(asked.threads, peers) if rows else ():
                 member = Member(name, threads, asked.output / f"{name}.log", **_member(name, asked))
                 crew.append(member)
                 if "failed" in member.started:
                     raise SystemExit(f"{name} does not start; see {asked.output}/{name}.log")
             for row in rows:
-                measurement = measure(row, crew, threads, effort, Path(scratch))
-                results["measurements"] = [
-                    m
-                    for m in results["measurements"]
-                    if (m["row"], m["threads"]) != (measurement["row"], threads)
-                ] + [measurement]
-                print(line(measurement, peak_of(results, threads)), flush=True)
+                for found in measure(row, crew, effort, Path(scratch)):
+                    results["measurements"] = [
+                        m
+                        for m in results["measurements"]
+                        if (m["row"], m["threads"]) != (found["row"], found["threads"])
+                    ] + [found]
+                    print(line(found, peak_of(results, found["threads"])), flush=True)
                 _save(results, asked.output)
         finally:
             for member in crew:

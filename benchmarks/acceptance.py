@@ -110,18 +110,34 @@ def peak_of(results: Results, threads: int) -> float:
 
 def _scaling(results: Results) -> Iterator[Claim]:
     """How much faster two threads are where convolutions take the time."""
-    bound_by_convolution = {str(layer) for layer in LARGE_LAYERS if layer.groups == 1} | {"vgg"}
+    layers = {str(layer) for layer in LARGE_LAYERS if layer.groups == 1}
 
-    def ours(measurement: Mapping[str, Any]) -> float | None:
+    def bound_by_convolution(measurement: Mapping[str, Any]) -> bool:
         row = Row.from_json(measurement["row"])
-        big = str(row.subject) in bound_by_convolution and row.batch > 1
-        return times(measurement).get(OURS) if big else None
+        return str(row.subject) in layers | {"vgg"} and row.batch > 1
 
-    found = {}
-    for section in ("forward", "forward+backward", "training", "inference"):
-        one, two = (_by_row(results, section, threads, ours) for threads in (1, 2))
-        found |= {f"{section} {name}": one[name] / two[name] for name in one.keys() & two.keys()}
+    found = {
+        f"{m['section']} {m['name']}": value
+        for m, value in scaling(results)
+        if bound_by_convolution(m)
+    }
     yield _least("2 threads ÷ 1 thread, convolution-bound rows", found, 1.8)
+
+
+def scaling(results: Results) -> Iterator[tuple[Mapping[str, Any], float]]:
+    """Give each of our measurements on two threads, and how many times one thread takes."""
+
+    def ours(threads: int) -> dict[tuple[str, str], Mapping[str, Any]]:
+        return {
+            (m["section"], m["name"]): m
+            for m in results["measurements"]
+            if m["threads"] == threads and OURS in times(m)
+        }
+
+    two = ours(2)
+    for key, alone in ours(1).items():
+        if key in two:
+            yield two[key], times(alone)[OURS] / times(two[key])[OURS]
 
 
 def _same_bits(results: Results) -> Iterator[Claim]:

@@ -1,4 +1,7 @@
-"""The processes that are measured: one for each peer, all alive, at most one of them running."""
+"""The processes that are measured, all alive and at most one of them running.
+
+There is one for each peer and count of threads.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ class Member:
         environment: dict[str, str] | None = None,
         settings: dict[str, Any] | None = None,
     ) -> None:
-        self.name = name
+        self.name, self.threads = name, threads
         command = [sys.executable, "-m", "benchmarks.worker", name, str(threads)]
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         with log.open("a", encoding="utf-8") as errors:

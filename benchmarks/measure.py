@@ -33,31 +33,33 @@ class Effort:
     patience: float = 60.0  # in which a row may wait until nobody disturbs it
 
 
-def measure(
-    row: Row, crew: Sequence[Member], threads: int, effort: Effort, folder: Path
-) -> dict[str, Any]:
-    """Give everything about a row; peers that cannot do it or do it wrongly say why."""
+def measure(row: Row, crew: Sequence[Member], effort: Effort, folder: Path) -> list[dict[str, Any]]:
+    """Give everything about a row, for each count of threads that the crew has.
+
+    Peers that cannot do it or do it wrongly say why.
+    """
     expected = _expected(row, folder)
-    peers: dict[str, dict[str, Any]] = {}
-    for member in crew:
-        peers[member.name] = member.ask("prepare", row=row.to_json(), expected=str(expected))
-    running = [member for member in crew if "failed" not in peers[member.name]]
-    loads = rounds(running, peers, effort, threads)
+    records = {m: m.ask("prepare", row=row.to_json(), expected=str(expected)) for m in crew}
+    running = [member for member in crew if "failed" not in records[member]]
+    loads = rounds(running, records, effort)
     for member in crew:
         member.ask("release")
-    return {
-        "row": row.to_json(),
-        "section": row.section,
-        "name": str(row),
-        "threads": threads,
-        "flops": row_flops(row),
-        "foreign load": loads,
-        "peers": peers,
-    }
+    return [
+        {
+            "row": row.to_json(),
+            "section": row.section,
+            "name": str(row),
+            "threads": threads,
+            "flops": row_flops(row),
+            "foreign load": loads,
+            "peers": {m.name: record for m, record in records.items() if m.threads == threads},
+        }
+        for threads in dict.fromkeys(member.threads for member in crew)
+    ]
 
 
 def _expected(row: Row, folder: Path) -> Path:
-    """Give the file of the reference's results; both thread counts read the same one."""
+    """Give the file of the reference's results, which everybody reads."""
     file = folder / f"{hashlib.sha256(row.key.encode()).hexdigest()[:16]}.npz"
     if not file.exists():
         np.savez(file, **reference(row))
@@ -65,22 +67,23 @@ def _expected(row: Row, folder: Path) -> Path:
 
 
 def rounds(
-    crew: list[Member], peers: dict[str, dict[str, Any]], effort: Effort, threads: int = 1
+    crew: list[Member], records: dict[Member, dict[str, Any]], effort: Effort
 ) -> list[float]:
-    """Add bursts to the peers' records; give others' share of the machine in each round.
+    """Add bursts to the crew's records; give others' share of the machine in each round.
 
     A round counts if others leave the machine alone, and a burst if the cores stay as many as the
-    threads.
+    threads. All peers with all counts of threads take part in each: what a noisy machine does to
+    one it does to the others.
     """
     shuffled = random.Random(0)
     for member in crew:
-        peers[member.name] |= {"seconds": [], "fastest": [], "repetitions": []}
-    spent = dict.fromkeys(peers, 0.0)
+        records[member] |= {"seconds": [], "fastest": [], "repetitions": []}
+    spent = dict.fromkeys(crew, 0.0)
     loads: list[float] = []
     spare = effort.rounds  # of the rounds, how many may be repeated
     patience = time.monotonic() + effort.patience
     while len(loads) < effort.rounds:
-        turn = [m for m in crew if len(loads) < 2 or spent[m.name] < ENOUGH]
+        turn = [m for m in crew if len(loads) < 2 or spent[m] < ENOUGH]
         if not turn:
             break
         shuffled.shuffle(turn)
@@ -89,29 +92,29 @@ def rounds(
         answers, seconds = {}, {}
         for member in turn:
             began = time.perf_counter()
-            answers[member.name] = _burst(member, effort.seconds, threads, patience)
-            seconds[member.name] = time.perf_counter() - began
+            answers[member] = _burst(member, effort.seconds, patience)
+            seconds[member] = time.perf_counter() - began
         foreign = load.foreign()
         if foreign > DISTURBED and spare:
             spare -= 1
             continue
         loads.append(round(foreign, 3))
-        for name, answer in answers.items():
-            spent[name] += seconds[name]
+        for member, answer in answers.items():
+            spent[member] += seconds[member]
             if "failed" in answer:
-                peers[name]["failed"] = answer["failed"]
+                records[member]["failed"] = answer["failed"]
                 continue
             for key, value in answer.items():
-                peers[name][key].append(value)
+                records[member][key].append(value)
     return loads
 
 
-def _burst(member: Member, seconds: float, threads: int, until: float) -> dict[str, Any]:
+def _burst(member: Member, seconds: float, until: float) -> dict[str, Any]:
     """Give a burst before and after which the cores are as many as the threads, in time."""
     while True:
-        while slowdown(threads) > CROWDED and time.monotonic() < until:
+        while slowdown(member.threads) > CROWDED and time.monotonic() < until:
             time.sleep(0.05)
         answer = member.ask("burst", seconds=seconds)
         time.sleep(REST)
-        if "failed" in answer or time.monotonic() > until or slowdown(threads) <= CROWDED:
+        if "failed" in answer or time.monotonic() > until or slowdown(member.threads) <= CROWDED:
             return answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.acceptance import claims, peak_of
+from benchmarks.acceptance import claims, peak_of, scaling
 from benchmarks.load import DISTURBED
 from benchmarks.summary import (
     OURS,
@@ -24,7 +24,10 @@ Results = Mapping[str, Any]
 def line(measurement: Mapping[str, Any], peak: float) -> str:
     """Give one row in short, as it is printed while measuring."""
     best, mine = best_peer(measurement), times(measurement).get(OURS)
-    words = [f"{measurement['section']:>16} {measurement['name']:<44}"]
+    words = [
+        f"{measurement['section']:>16} {measurement['name']:<44}",
+        _count(measurement["threads"]),
+    ]
     if mine:
         rate = gflops(measurement) or 0
         words.append(f"{duration(mine):>9} {rate:7.1f} GFLOP/s {rate / peak:4.0%}")
@@ -54,6 +57,9 @@ def markdown(results: Results) -> str:
             if chosen:
                 title = f"## {section.capitalize()}, {_count(threads)}"
                 parts += [title, _rows(results, chosen, threads), _everybody(chosen)]
+    scaled = [[f"{m['section']} {m['name']}", f"{value:.2f}"] for m, value in scaling(results)]
+    if scaled:
+        parts += ["## One thread's time ÷ that of two", table(["row", "ours"], scaled)]
     if results.get("facts"):
         parts += ["## Besides time", _facts(results["facts"])]
     parts += _failures(results)

@@ -274,8 +274,8 @@ def test_the_plot_is_a_picture(tmp_path: Path) -> None:
 class Pretended:
     """A member that answers bursts at once, or after a moment."""
 
-    def __init__(self, name: str, delay: float = 0.0) -> None:
-        self.name, self.delay, self.bursts = name, delay, 0
+    def __init__(self, name: str, delay: float = 0.0, threads: int = 1) -> None:
+        self.name, self.delay, self.threads, self.bursts = name, delay, threads, 0
 
     def ask(self, command: str, **_: Any) -> dict[str, Any]:
         if command == "burst":
@@ -293,8 +293,9 @@ def run_rounds(
     """Five rounds, beside others who use these shares of the machine, and then none."""
     waiting = iter(loads)
     monkeypatch.setattr(Load, "foreign", lambda _: next(waiting, 0.0))
-    peers: dict[str, Any] = {member.name: {} for member in crew}
-    return peers, rounds(crew, peers, Effort(rounds=5, seconds=0, patience=0))
+    records: dict[Any, Any] = {member: {} for member in crew}
+    found = rounds(crew, records, Effort(rounds=5, seconds=0, patience=0))
+    return {member.name: record for member, record in records.items()}, found
 
 
 def test_disturbed_rounds_are_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,9 +308,10 @@ def test_bursts_on_fewer_cores_than_threads_are_repeated(monkeypatch: pytest.Mon
     """As where the machine is lent by another one, which lends two of the same core."""
     found = iter([1.0, 2.0, 2.0, 1.0])
     monkeypatch.setattr("benchmarks.measure.slowdown", lambda threads: next(found, 1.0))
-    peers: dict[str, Any] = {"a": {}}
-    rounds([Pretended("a")], peers, Effort(rounds=2, seconds=0, patience=9), threads=2)
-    assert peers["a"]["seconds"] == [2.0, 3.0]
+    member: Any = Pretended("a", threads=2)
+    records: dict[Any, Any] = {member: {}}
+    rounds([member], records, Effort(rounds=2, seconds=0, patience=9))
+    assert records[member]["seconds"] == [2.0, 3.0]
 
 
 def test_where_others_never_stop_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
