@@ -12,14 +12,14 @@ import sympy
 from codegen.affine import Index, split
 from codegen.freeze import size_of
 from codegen.lower.loops import ZERO, Shown
-from codegen.lower.reduction import Reductions, unguarded
+from codegen.lower.reduction import Reductions
 from codegen.lower.share import joined
 from codegen.lower.transpose import transposed
 from codegen.machine import Machine
 from codegen.names import Names
 from codegen.nest import Apply, Element, Expression, Let, Loop, Name, Node, Number, Store
 from codegen.notation import Reduce, Statement, Tensor
-from codegen.rewrite.maps import injective
+from codegen.rewrite.maps import injective, unguarded
 from codegen.schedule.fuse import Kernel, Stage
 from codegen.schedule.order import LANES, Schedule, choose_schedule, pointwise_order
 
@@ -51,7 +51,7 @@ class KernelWriter(Reductions):
         need not add to anything; nor do sums that start from what is given at each point.
         """
         head, *rest = stage.statements
-        if _starts(stage):
+        if stage.starts:
             return self.statement(rest[0], alone=True, start=head)
         alone = _alone(stage.statements)
         done = _fills(head) or (alone and _complete(stage))
@@ -199,17 +199,6 @@ class KernelWriter(Reductions):
             return nodes
 
         return self.accumulated(reductions, schedule, finish, start)
-
-
-def _starts(stage: Stage) -> bool:
-    """Whether a stage is a sum and what it starts from, at the very same points."""
-    if len(stage.statements) != 2:
-        return False
-    start, total = stage.statements
-    places = start.op is Reduce.SET and total.op is Reduce.SUM and start.maps == total.maps
-    alike = not start.reduced and start.box == unguarded(total).box and injective(total)
-    plain = bool(total.reduced) and not start.bindings and not total.bindings
-    return places and alike and plain and {*start.guards} == {*unguarded(total).guards}
 
 
 def _alone(statements: Sequence[Statement]) -> bool:

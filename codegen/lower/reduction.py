@@ -30,7 +30,7 @@ from codegen.nest import (
     When,
 )
 from codegen.notation import Access, Reduce, Statement
-from codegen.rewrite.maps import storing
+from codegen.rewrite.maps import unguarded
 from codegen.schedule.ends import Ends, ends
 from codegen.schedule.order import LANES, SHORTEST, Schedule, choose_schedule, far_first
 from codegen.schedule.tile import Tile, tile_of
@@ -77,7 +77,9 @@ class Reductions(Loops):
 
             def begin(value: Expression) -> list[Node]:
                 if start is not None:
-                    value = Apply("+", (self.guarded(start), value), head.target.dtype)
+                    held = start.guards == unguarded(head).guards  # where results are stored at all
+                    given = self.single(start) if held else self.guarded(start)
+                    value = Apply("+", (given, value), head.target.dtype)
                 done: list[Node] = finish(value)
                 return [When(self.condition(checks), tuple(done))] if checks else done
 
@@ -312,13 +314,3 @@ def _called(s: Statement) -> tuple[str, ...]:
 def _order(s: Statement) -> tuple[Index, ...]:
     """The reduced indices as the loops run: the first of equals is that in row order."""
     return s.reduced if s.op in POSITION else far_first(s)
-
-
-def unguarded(s: Statement) -> Statement:
-    """Give the parallel part of a reduction: its guards belong to the inner loops.
-
-    Only those stay that hold where results are stored.
-    """
-    box = tuple((i, n) for i, n in s.box if i in s.parallel)
-    body = sympy.S.Zero
-    return replace(s, op=Reduce.SUM, body=body, box=box, bindings=(), extra=storing(s))

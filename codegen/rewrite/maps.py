@@ -37,6 +37,16 @@ def storing(statement: Statement) -> tuple[Guard, ...]:
     return tuple(g for g in statement.extra if {*split(g.expr)[1]} <= parallel)
 
 
+def unguarded(s: Statement) -> Statement:
+    """Give the parallel part of a reduction: its guards belong to the inner loops.
+
+    Only those stay that hold where results are stored.
+    """
+    box = tuple((i, n) for i, n in s.box if i in s.parallel)
+    body = sympy.S.Zero
+    return replace(s, op=Reduce.SUM, body=body, box=box, bindings=(), extra=storing(s))
+
+
 def mixed_radix(coefficients: dict[Index, Any], statement: Statement) -> bool:
     """Whether the indices are digits of a number: each coefficient exceeds all lower digits.
 

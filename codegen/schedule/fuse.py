@@ -15,9 +15,10 @@ import sympy
 
 from codegen.affine import Box, Index, Size, as_size, split
 from codegen.machine import Machine
-from codegen.notation import Guard, Statement, Tensor, rewritten
+from codegen.notation import Guard, Reduce, Statement, Tensor, rewritten
 from codegen.program import Program
 from codegen.rewrite.gather import expanded
+from codegen.rewrite.maps import injective, unguarded
 from codegen.schedule.collapse import collapse
 from codegen.schedule.order import pointwise_order, stride
 from codegen.schedule.tile import tile_of
@@ -40,6 +41,22 @@ class Stage:
         """Whether each statement covers the tensor, point by point, in plain coordinates."""
         boxes = {tuple(s.sizes[i] for i in s.parallel) for s in self.statements}
         return len(boxes) == 1 and all(covers_by_points(s) for s in self.statements)
+
+    @cached_property
+    def starts(self) -> bool:
+        """Whether the stage is a sum and what it starts from, at the very same points."""
+        if len(self.statements) != 2:
+            return False
+        start, total = self.statements
+        places = start.op is Reduce.SET and total.op is Reduce.SUM and start.maps == total.maps
+        alike = not start.reduced and start.box == unguarded(total).box and injective(total)
+        plain = bool(total.reduced) and not start.bindings and not total.bindings
+        return places and alike and plain and {*start.guards} == {*unguarded(total).guards}
+
+    @property
+    def complete(self) -> bool:
+        """Whether the elements of a stage's points need nothing but these points."""
+        return self.whole or self.starts
 
     @property
     def pointwise(self) -> bool:
@@ -89,10 +106,11 @@ class Kernel:
         return "\n".join(map(str, self.stages))
 
 
-def covers_by_points(statement: Statement) -> bool:
+def covers_by_points(statement: Statement, *, cut: bool = False) -> bool:
     """Whether a statement writes every element once a point, guards of its reads aside.
 
-    Along an axis where its place is granted, it need only write different elements.
+    Along an axis where its place is granted, it need only write different elements. If it may be
+    `cut`, there may be points beyond the end of an axis, which guards exclude.
     """
     if statement.bindings:
         return False
@@ -107,14 +125,17 @@ def covers_by_points(statement: Statement) -> bool:
                 return False
             seen |= set(steps)
             continue
-        if constant != 0 or seen & set(steps) or not _counts(steps, sizes, n):
+        beyond = cut and Guard(m, n) in statement.guards
+        if constant != 0 or seen & set(steps) or not _counts(steps, sizes, n, beyond=beyond):
             return False
         seen |= set(steps)
     return True
 
 
-def _counts(steps: Mapping[Index, Any], sizes: Mapping[Index, Size], n: Size | None) -> bool:
-    """Whether the indices are the digits of a number that counts from zero up to n.
+def _counts(
+    steps: Mapping[Index, Any], sizes: Mapping[Index, Size], n: Size | None, *, beyond: bool = False
+) -> bool:
+    """Whether the indices are the digits of a number that counts from zero up to n, or beyond.
 
     Without n it need not count: different digits must only give different numbers.
     """
@@ -124,7 +145,7 @@ def _counts(steps: Mapping[Index, Any], sizes: Mapping[Index, Size], n: Size | N
         if step != reach and not apart:
             return False
         reach = as_size(step * sizes[i])
-    return n is None or bool(reach == n)
+    return n is None or beyond or bool(reach == n)
 
 
 def fuse(
@@ -204,22 +225,28 @@ def _astray(
 
 
 def _uniform(stage: Stage) -> Stage:
-    """Give a stage whose statements all run over the box of its sum, if they can."""
+    """Give a stage whose statements all run over the box of its sum, if they can.
+
+    That may have points beyond an end, if what it is added to is the only other statement.
+    """
     head = next((s for s in stage.statements if s.reduced), stage.statements[0])
     box = Kernel((Stage(stage.tensor, (head,)),)).box
-    shown = [_over(s, head, box) for s in stage.statements]
-    if not covers_by_points(head) or None in shown:
+    cut = len(stage.statements) == 2 and stage.statements[1] == head
+    shown = [s if s == head else _over(s, head, box, cut=cut) for s in stage.statements]
+    if not covers_by_points(head, cut=cut) or None in shown:
         return stage
     return Stage(stage.tensor, tuple(s for s in shown if s is not None))
 
 
-def _over(statement: Statement, head: Statement, box: Box) -> Statement | None:
+def _over(
+    statement: Statement, head: Statement, box: Box, *, cut: bool = False
+) -> Statement | None:
     """Give a statement over the box of another one, where both run over as many points.
 
     Its indices get the other's letters; or, where that one counts along an axis in digits, those
     digits: z[i] = y[i] after y[4·t + i] is z[4·t + i] = y[4·t + i]. Digits of its own stay digits.
     """
-    if not covers_by_points(statement):
+    if not covers_by_points(statement, cut=cut):
         return None
     if tuple(statement.sizes[i] for i in statement.parallel) == tuple(n for _, n in box):
         return aligned(statement, box)

@@ -182,7 +182,7 @@ def _dimensions(kernel: Kernel, tensor: Tensor) -> list[Letters]:
     stage = next(s for s in kernel.stages if s.tensor == tensor)
     found = []
     for axis in range(tensor.rank):
-        if kernel.stages[0].whole:
+        if kernel.stages[0].complete:
             m = stage.statements[0].maps[axis]
             letters = (m,) * len(kernel.statements)
         else:
@@ -212,7 +212,7 @@ def _continued(
         return None
     known = [next(iter(found), None) for found in read]
     s, letter = next((s, i) for s, i in zip(reader.statements, known, strict=True) if i is not None)
-    if reader.stages[0].whole:
+    if reader.stages[0].complete:
         found: tuple[Any, ...] = (letter,) * len(known)
     else:
         if letter not in s.maps:
@@ -257,7 +257,7 @@ def _passed(current: _Open, program: Program, apart: Collection[Tensor]) -> tupl
         if new not in k.made
     ):
         return ()  # an iteration would write over what another one reads
-    if any(not k.stages[0].whole and k.made[0] not in passed for k in own):
+    if any(not k.stages[0].complete and k.made[0] not in passed for k in own):
         return ()  # it would have to fill a part of an array that others see
     return tuple(passed)
 
@@ -391,7 +391,7 @@ def _pays(group: Group, passed: Sequence[Tensor], machine: Machine) -> bool:
     if again > sum(map(_bytes, passed)):
         return False
     whole_too = zip(group.kernels, group.inner, strict=True)
-    if any(k.stages[0].whole and not inner.stages[0].whole for k, inner in whole_too):
+    if any(k.stages[0].complete and not inner.stages[0].complete for k, inner in whole_too):
         return False  # it would fill what other iterations write
     whole = sum(_work(s, machine) for k in group.kernels for s in k.statements)
     inner = sum(_work(s, machine) for k in group.inner for s in k.statements)
