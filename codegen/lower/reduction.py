@@ -77,8 +77,8 @@ class Reductions(Loops):
 
             def begin(value: Expression) -> list[Node]:
                 if start is not None:
-                    held = start.guards == unguarded(head).guards  # where results are stored at all
-                    given = self.single(start) if held else self.guarded(start)
+                    known_too = {*start.guards} == {*unguarded(head).guards}
+                    given = self.single(start) if known_too else self.guarded(start)
                     value = Apply("+", (given, value), head.target.dtype)
                 done: list[Node] = finish(value)
                 return [When(self.condition(checks), tuple(done))] if checks else done

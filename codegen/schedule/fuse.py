@@ -18,7 +18,7 @@ from codegen.machine import Machine
 from codegen.notation import Guard, Reduce, Statement, Tensor, rewritten
 from codegen.program import Program
 from codegen.rewrite.gather import expanded
-from codegen.rewrite.maps import injective, unguarded
+from codegen.rewrite.maps import injective, storing, unguarded
 from codegen.schedule.collapse import collapse
 from codegen.schedule.order import pointwise_order, stride
 from codegen.schedule.tile import tile_of
@@ -125,27 +125,34 @@ def covers_by_points(statement: Statement, *, cut: bool = False) -> bool:
                 return False
             seen |= set(steps)
             continue
-        beyond = cut and Guard(m, n) in statement.guards
-        if constant != 0 or seen & set(steps) or not _counts(steps, sizes, n, beyond=beyond):
+        guards = statement.guards if cut else ()
+        if constant != 0 or seen & set(steps) or not _counts(steps, sizes, n, guards):
             return False
         seen |= set(steps)
     return True
 
 
 def _counts(
-    steps: Mapping[Index, Any], sizes: Mapping[Index, Size], n: Size | None, *, beyond: bool = False
+    steps: Mapping[Index, Any],
+    sizes: Mapping[Index, Size],
+    n: Size | None,
+    guards: Collection[Guard] = (),
 ) -> bool:
-    """Whether the indices are the digits of a number that counts from zero up to n, or beyond.
+    """Whether the indices are the digits of a number that counts from zero up to n.
 
-    Without n it need not count: different digits must only give different numbers.
+    Without n it need not count: different digits must only give different numbers. Guards may say
+    that its last digits count no further than they do.
     """
     reach: Any = 1
+    number: Any = 0
     for i, step in sorted(steps.items(), key=lambda item: str(item[1]).rjust(20)):
         apart = n is None and step.is_Integer and isinstance(reach, int) and step >= reach
         if step != reach and not apart:
             return False
+        number += step * i
         reach = as_size(step * sizes[i])
-    return n is None or beyond or bool(reach == n)
+        reach = next((g.size for g in guards if g.expr == number), reach)
+    return n is None or bool(reach == n)
 
 
 def fuse(
@@ -269,19 +276,25 @@ def _over(
         maps=head.maps,
         body=expanded(statement.body.xreplace(rules)),
         box=box,
-        extra=rewritten(statement.extra, swap),
+        extra=(*rewritten(statement.extra, swap), *(storing(head) if cut else ())),
     )
 
 
 def _renamed(m: Any, statement: Statement, to: Any, head: Statement) -> dict[Any, Any] | None:
-    """Give the letters that make one coordinate the other: an index is any, digits are as many."""
+    """Give what makes one coordinate the other: a digit is a digit, or as many of them."""
     if isinstance(m, Index) or m == 0:
         return {m: to} if m != 0 else {}
     (start, digits), (begin, others) = split(m), split(to)
-    alike = {(step, head.sizes[i]): i for i, step in others.items()}
-    rules = {i: alike.get((step, statement.sizes[i])) for i, step in digits.items()}
-    same = start == begin and len(digits) == len(others) == len(alike)
-    return rules if same and None not in rules.values() else None
+    if start != begin or not all(step.is_Integer for step in (*digits.values(), *others.values())):
+        return None
+    rules: dict[Any, Any] = {}
+    rest = dict(others)
+    for i, step in sorted(digits.items(), key=lambda item: int(item[1]), reverse=True):
+        own = {o: rest.pop(o) / step for o, s in others.items() if o in rest and s >= step}
+        if not _counts(own, head.sizes, statement.sizes[i], head.guards):
+            return None
+        rules[i] = sum(o * s for o, s in own.items())
+    return None if rest else rules
 
 
 def aligned(statement: Statement, box: Box) -> Statement:
