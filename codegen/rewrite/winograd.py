@@ -42,6 +42,7 @@ TAPS = range(2, 7)  # how many the short index of a pair may hold
 EDGE = 1.1  # times the length of an axis that transforming it with its padding is worth
 WORTH = 0.85  # the part of the direct work that the new way must not exceed
 MOVE = 3.0  # multiply-adds that take as long as bringing one element to memory and back
+MOVE_PHASED = 10.0  # the same in two dimensions over phases, which leave short rows
 MOVE_FAR = 16.0  # the same for weights that are more than stays near a core
 NEAR = 1 << 18  # elements that stay near
 AT_HAND = 6 << 20  # elements that the last cache can hold beside others
@@ -244,6 +245,7 @@ def _reading(elements: float) -> float:
 def _work(s: Statement, slides: tuple[Slide, ...], fixed: Collection[Tensor] = ()) -> float:
     """About how many multiply-adds it takes in tiles; `fixed` operands are transformed but once."""
     s, views = _phased(s, slides)
+    near = MOVE_PHASED if views and len(slides) == 2 else MOVE
     for view in views.values():
         fixed = {*fixed, view.seen} if view.tensor in fixed else fixed
     x, w = operands(s, slides[0].out, slides[0].filter)
@@ -264,7 +266,7 @@ def _work(s: Statement, slides: tuple[Slide, ...], fixed: Collection[Tensor] = (
         before = math.prod(extents.values())
         extents[axis] = tiles * slide.tile
         after = math.prod(extents.values())
-        total += after * slide.tile + MOVE * (before + after)
+        total += after * slide.tile + near * (before + after)
         results = held["target"]
         grown = slide.tile / slide.step * (tiles * slide.step / sizes[slide.long])
         for name, length, depth in (
@@ -275,7 +277,7 @@ def _work(s: Statement, slides: tuple[Slide, ...], fixed: Collection[Tensor] = (
             held[name] *= grown if slide.long == length else slide.tile / sizes[length]
             work = held[name] * slide.taps if name == "filter" else before * depth
             weights = (name == "filter") == (slide.long == slide.out)  # the one set for all
-            move = MOVE_FAR if weights and held[name] > NEAR else MOVE
+            move = MOVE_FAR if weights and held[name] > NEAR else near
             if name != "filter" or w.tensor not in fixed:
                 total += work + move * (before + held[name])
         if slide.long == slide.out and int(s.sizes[slide.out]) % slide.step:
