@@ -170,6 +170,14 @@ def test_dilated_layers_are_rewritten() -> None:
     assert tiled(make_plan(layer).rewritten) == {"y"}
 
 
+def test_short_rows_of_phases_are_tiled_in_one_dimension() -> None:
+    """Of 20 by 20 results, those of a phase are 7 by 7: 39 filters do not pay for moving them."""
+    layer = convolution((5, 197, 24, 24), (39, 197, 3, 3), "float32", dilation=3, padding=1)
+    rewritten = make_plan(layer).rewritten
+    assert tiled(rewritten) == {"y"}
+    assert not any(t.name.endswith("tiles2") for t in rewritten.tensors)
+
+
 def test_filters_of_two_taps_a_phase_are_not_worth_it() -> None:
     """Three taps make two phases of two: a third more products, before any are saved."""
     layer = convolution((1, 64, 56, 56), (128, 64, 3, 3), "float32", stride=2, padding=1)
