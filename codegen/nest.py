@@ -182,7 +182,7 @@ class Function:
 
     Where there are tasks, it is also told which of them to do, `first` up to `last`; from `least`
     tasks on it pays to share them. `local` arrays are its own; `shown` ones are others, which the
-    names beside them belong to, in another shape.
+    names beside them belong to, in another shape. Its `notes` say how its loops were chosen.
     """
 
     name: str
@@ -194,6 +194,7 @@ class Function:
     least: int = 0
     local: tuple[Array, ...] = ()
     shown: tuple[tuple[Array, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         given = [*self.sizes, *(a.name for a in self.arrays)]

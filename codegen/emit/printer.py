@@ -293,10 +293,12 @@ def signature(function: Function, ending: str, storage: str = "") -> list[str]:
 
 
 def function_text(function: Function, storage: str = "static ") -> str:
-    """Give a whole function, headed by its formulas."""
+    """Give a whole function, headed by its formulas, shapes and schedules."""
     printer = Printer(function)
-    doc = [commented(line) for line in function.doc]
-    lines = ["/*", *(f" * {line}" for line in doc), " */", *signature(function, " {", storage)]
+    notes = [note for note in function.notes if note]
+    doc = [*function.doc, *([""] if function.doc and notes else []), *notes]
+    head = [f" * {commented(line)}".rstrip() for line in doc]
+    lines = ["/*", *head, " */", *signature(function, " {", storage)]
     lines += [f"    {local_text(array)}" for array in function.local]
     lines += [f"    {shown_text(array, of)}" for array, of in function.shown]
     for node in function.body:

@@ -36,7 +36,7 @@ def _nameless(function: Function) -> str:
     def numbered(word: re.Match[str]) -> str:
         return numbers.setdefault(word[0], f"${len(numbers)}") if word[0] in own else word[0]
 
-    text = _WORD.sub(numbered, function_text(replace(function, doc=())))
+    text = _WORD.sub(numbered, function_text(replace(function, doc=(), notes=())))
     # Where the lines of a signature break depends on the lengths of names.
     return f"{function.tasks} {function.least} {''.join(text.split())}"
 

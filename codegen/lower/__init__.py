@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.affine import Size
@@ -23,6 +23,7 @@ from codegen.schedule.order import Schedule
 from codegen.schedule.tile import Tile
 
 Shape = tuple[Size, ...]
+NOTHING = Schedule((), (), None).loops  # of which there is nothing to say
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ def lower(group: Group, names: Names, memory: MemoryPlan, machine: Machine) -> t
         stop = size_of(n, names.letter)
         nodes = [Loop(names.letter(d), (ZERO,), (stop,), tuple(nodes), shared=True)]
     body = without_unused(tuple(nodes))
+    schedules = tuple(s for w in writers for s in w.schedules)
+    loops = dict.fromkeys(s.loops for s in schedules if s.loops != NOTHING)
     made = [t for k in group.kernels for t in k.made if t in memory.stored]
     written = {names.tensor(t) for t in made}
     reads = dict.fromkeys((*(t for k in group.kernels for t in k.reads), *made))
@@ -102,10 +105,16 @@ def lower(group: Group, names: Names, memory: MemoryPlan, machine: Machine) -> t
                 (replace(array(of, known[of], False, shape), name=name), of)
                 for (of, shape), name in flat.items()
             ),
+            (_extents(taken), *loops),
         )
-        schedules = () if k else tuple(s for w in writers for s in w.schedules)
-        found.append(Lowered(function, tuple(taken.values()), group, schedules))
+        found.append(Lowered(function, tuple(taken.values()), group, () if k else schedules))
     return tuple(found)
+
+
+def _extents(taken: Mapping[str, Tensor]) -> str:
+    """Say how large arrays are; those of one number have no extents."""
+    sized = (f"{name} {'×'.join(map(str, t.shape))}" for name, t in taken.items() if t.rank)
+    return ", ".join(sized)
 
 
 def _shapes(

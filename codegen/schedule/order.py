@@ -35,9 +35,14 @@ class Schedule:
     lane: Index | None
     tile: int = TILE
 
-    def __str__(self) -> str:
+    @property
+    def loops(self) -> str:
+        """Which index runs where."""
         outer, reduced = (" ".join(map(str, s)) or "-" for s in (self.outer, self.reduced))
         return f"outer {outer}, reduce {reduced}, lanes {self.lane or '-'}"
+
+    def __str__(self) -> str:
+        return self.loops
 
 
 def choose_schedule(statement: Statement) -> Schedule:

@@ -102,11 +102,15 @@ class Tile:
         skips = "".join(f"skip beyond {g}, " for g in self.skips)
         return f"rows {rows}, {slid}{few}{skips}{lanes}"
 
-    def __str__(self) -> str:
+    @property
+    def loops(self) -> str:
+        """The loops around it and the shape of it, without what they cost."""
         order, reduced = (" ".join(map(str, i)) or "-" for i in (self.order, self.reduced))
+        return f"outer {order}, reduce {reduced}, {self.shape}"
+
+    def __str__(self) -> str:
         text = (
-            f"outer {order}, reduce {reduced}, {self.shape}, "
-            f"about {self.cycles:.3g} cycles, {self.bytes:.3g} bytes\n"
+            f"{self.loops}, about {self.cycles:.3g} cycles, {self.bytes:.3g} bytes\n"
             f"    bound by {self.bound}, {self.peak:.0%} of peak"
         )
         if self.rank:

@@ -92,3 +92,29 @@ def test_stages(make: Callable[[], Case], golden: Callable[[str, str], None]) ->
     text = "\n\n".join(f"── {name} ──\n{stage.strip()}" for name, stage in stages.items())
     golden(f"{make.__name__}.txt", text + "\n")
     assert not [*differences(run_c(load(plan, profile="debug+strict"), case), expected(case))]
+
+
+def layer(size: int, batch: int) -> Program:
+    """A layer of 64 filters of 3×3 on an image of any size."""
+    x, w = Tensor("x", (batch, 64, size, size)), Tensor("w", (64, 64, 3, 3))
+    y = Tensor("y", (batch, 64, size, size))
+    body = w[k, c, u, v] * x[n, c, i + u - 1, j + v - 1]
+    return Program((x, w), (y,), (statement(y[n, k, i, j], "+=", body),))
+
+
+def test_functions_say_what_they_compute_from_what_and_in_which_loops() -> None:
+    plan = make_plan(convolution().program, Options(machine=Machine()))
+    text = plan.functions["compute_z"]
+    comment = text[: text.index("*/")]
+    assert "y[n,k,i] += w[k,c,u]·x_padded[n,c,i + u]" in comment
+    assert "w 3×2×3, x_padded N×2×8, b 3, z N×3×6" in comment
+    assert "reduce c u, rows" in comment
+
+
+def test_c_is_no_longer_for_larger_tensors() -> None:
+    lengths = {
+        len(make_plan(layer(size, batch)).stages["c"].splitlines())
+        for size in (14, 56, 224)
+        for batch in (1, 8)
+    }
+    assert max(lengths) < 1.25 * min(lengths)
