@@ -242,7 +242,8 @@ def _uniform(stage: Stage) -> Stage:
     shown = [s if s == head else _over(s, head, box, cut=cut) for s in stage.statements]
     if not covers_by_points(head, cut=cut) or None in shown:
         return stage
-    return Stage(stage.tensor, tuple(s for s in shown if s is not None))
+    made = Stage(stage.tensor, tuple(s for s in shown if s is not None))
+    return made if made.complete else stage
 
 
 def _over(

@@ -18,7 +18,7 @@ from typing import Any
 
 from codegen.affine import Dim, Index, Size, typical
 from codegen.machine import Machine
-from codegen.notation import BYTES, Access, Guard, Statement, Tensor, accesses, inside
+from codegen.notation import BYTES, Access, Guard, Statement, Tensor, accesses, inside, rewritten
 from codegen.program import Program
 from codegen.rewrite.gather import expanded
 from codegen.schedule.fuse import Kernel, Stage
@@ -457,11 +457,10 @@ def _within(
         maps=left.maps,
         body=expanded(s.body.xreplace(swaps | rules)),
         box=tuple((i, n) for i, n in s.box if i not in rules),
-        extra=tuple(
-            Guard(g.expr.xreplace(rules), g.size)
-            for g in s.extra
-            if not inside(g.expr, g.size, s.sizes)
+        extra=rewritten(
+            (g for g in s.extra if not inside(g.expr, g.size, s.sizes)),
+            lambda e: e.xreplace(rules),
         ),
         granted=tuple(granted),
-        support=tuple(Guard(g.expr.xreplace(rules), g.size) for g in s.support),
+        support=rewritten(s.support, lambda e: e.xreplace(rules)),
     )

@@ -13,7 +13,7 @@ from codegen.program import Program
 from tests.codegen.running import assert_agree, integers
 
 n, k, i, j, t, c, g = indices("n k i j t c g")
-PLAIN = Options(layouts=False)
+AS_GIVEN = Options(layouts=False)
 
 
 def tiled(length: int, tiles: int) -> Program:
@@ -72,7 +72,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_sums_start_from_what_is_given(case: Program) -> None:
-    plan = make_plan(case, PLAIN)
+    plan = make_plan(case, AS_GIVEN)
     (kernel,) = plan.kernels
     assert kernel.stages[0].complete
     assert {store.op for store in stores(plan)} == {"="}
@@ -80,13 +80,13 @@ def test_sums_start_from_what_is_given(case: Program) -> None:
 
 def test_starts_of_sums_that_write_a_part_are_written_before() -> None:
     """Of 14 elements a row they write 12: two keep what they start from."""
-    plan = make_plan(tiled(14, 3), PLAIN)
+    plan = make_plan(tiled(14, 3), AS_GIVEN)
     assert not plan.kernels[0].stages[0].complete
 
 
 def test_they_add_up_to_the_same() -> None:
     programs = [*CASES.values(), tiled(14, 3), tiled(3, 1), grouped(5), grouped(17)]
-    for options in (PLAIN, Options(), Options(exact=True)):
+    for options in (AS_GIVEN, Options(), Options(exact=True)):
         assert_agree([integers(p) for p in programs], options, profile="debug+strict")
 
 
