@@ -253,6 +253,18 @@ def test_bits_that_depend_on_threads_are_noticed() -> None:
     assert same() is False
 
 
+def test_the_report_has_what_two_threads_gain_and_convolutions_decide() -> None:
+    rows = {"vgg batch 32": (1.0, 1.9), "mlp batch 1": (1.0, 1.2)}
+    found = [
+        measurement("training", name, {"graphcnn": [seconds]}, threads)
+        for name, both in rows.items()
+        for threads, seconds in zip((2, 1), both, strict=True)
+    ]
+    assert "| training mlp batch 1 | 1.20 |" in markdown(canned(*found))
+    (claim,) = (c for c in claims(canned(*found)) if "convolution-bound" in c.text)
+    assert (claim.value, claim.worst) == (1.9, "training vgg batch 32")
+
+
 def test_the_report_has_every_row_with_time_rate_share_and_ratio() -> None:
     text = markdown(canned(LENET_ROW))
     assert "| lenet batch 32 | 10.0 ms ±5% | 100.0 | 50% | 50.0 ms ±4475% | torch | 5.00 |" in text
