@@ -29,7 +29,7 @@ RESERVED = frozenset(
     HIGH16 transpose_float32x16 transpose_float32x8 transpose_float32x4 transpose_float64x8
     transpose_float64x4 float32x2 float32x4 float32x8 float32x16 float64x2 float64x4 float64x8
     SMALLEST LARGEST SIGN ONE ROOT_HALF ROUND ROUND64 LOG2_HIGH LOG2_LOW HALF_PI
-    WINDOW ALIGNED LANES FETCH HOLD APART SAME REGISTER
+    WINDOW ALIGNED LANES FETCH AHEAD HOLD APART SAME REGISTER
     team team_body team_of share call given first last task
     NFDBITS WCONTINUED WEXITED WNOHANG WNOWAIT WSTOPPED WUNTRACED DOMAIN SING OVERFLOW UNDERFLOW
     PLOSS TLOSS HUGE MAXFLOAT math_errhandling signgam

@@ -147,9 +147,10 @@ class Transpose:
 
 @dataclass(frozen=True)
 class Fetch:
-    """Ask for the line of memory around an element, which is going to be written."""
+    """Ask for the line of an element, to be written, or of what is so many bytes on, to be read."""
 
     place: Element
+    ahead: int = 0
 
 
 @dataclass(frozen=True)
@@ -321,8 +322,8 @@ def show(node: Node) -> Iterator[str]:
             yield f"{'stream ' if node.streamed else ''}{spell(place)} {op} {spell(value)}"
         case Transpose(place, pitch, value, step, rows):
             yield f"transpose {spell(place)} by {pitch} = {rows} of {spell(value)} by {step}"
-        case Fetch(place):
-            yield f"fetch {spell(place)}"
+        case Fetch(place, ahead):
+            yield f"fetch {spell(place)}{f' and {ahead} bytes' if ahead else ''}"
         case Hold(place):
             yield f"hold {spell(place)}"
 

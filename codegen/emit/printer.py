@@ -172,8 +172,10 @@ class Printer:
                     self.element(replace(e, dtype=kind.partition("x")[0])) for e in (place, value)
                 )
                 yield f"{pad}transpose_{kind}(&{to}, {pitch}, &{first}, {step}, {rows});"
-            case Fetch(place):
+            case Fetch(place, 0):
                 yield f"{pad}FETCH(&{self.expression(place)});"
+            case Fetch(place, ahead):
+                yield f"{pad}AHEAD(&{self.expression(place)}, {ahead});"
             case Hold(place):
                 yield f"{pad}HOLD({self.expression(place)});"
 

@@ -19,6 +19,7 @@ import sympy
 
 from codegen.affine import Index, split
 from codegen.freeze import size_of, whole
+from codegen.lower.lines import ahead, far, streamed
 from codegen.lower.loops import ZERO
 from codegen.lower.share import joined
 from codegen.lower.vectors import in_vectors, repeatable
@@ -198,6 +199,12 @@ class _Block:
         kind = _in_memory(vector) if moving else self.kind
         return Element(self.writer.array(part.tensor), tuple(at), kind)
 
+    def next(self, part: Access, read: Element) -> list[Node]:
+        """Ask for the line that the next block of lanes reads where it now reads a vector."""
+        machine = self.writer.machine
+        bytes_ = ahead(self.s, part, self.tile, self.lane, machine) if self.lane else 0
+        return [Fetch(replace(read, dtype=self.kind), bytes_)] if bytes_ else []
+
     def product(
         self,
         vector: Scalar,
@@ -265,7 +272,7 @@ class _Block:
             room = Scratch(edge, self.kind, self.count() * self.lane.block)
             store = [room, *spill, *self.stored(slot, at, done, value, turned)]
         else:
-            if self.streamed(done, self.lane):
+            if streamed(self.s, done, self.lane, self.writer.machine):
                 whole = [replace(n, streamed=True) if isinstance(n, Store) else n for n in whole]
             store = each(whole)
         room = Scratch(acc, vector, self.count() * vectors)
@@ -291,7 +298,7 @@ class _Block:
         value = Element("", (Name("lane"),), self.kind)
         cell = Element("", (ZERO,), self.vector(self.width))
         done = finish(value)
-        near = repeatable(done) or not self.far(done)
+        near = repeatable(done) or not far(self.s, done, self.tile, self.lane, self.writer.machine)
         if near or in_vectors(done, value, cell, self.letter(self.tile.lane), None) is not None:
             return None
         if (segment.stop - segment.start) % (count * segment.block):
@@ -381,7 +388,8 @@ class _Block:
             more = self.m if self.vectors > 1 else None
             known[part] = Element(name, (self.place(more, self.vectors, of=moved),), cell.dtype)
             read = self.read(part, cell.dtype, self.shift)
-            fill = self.beside([Store(known[part], read), Hold(known[part])])
+            held = [Store(known[part], read), Hold(known[part]), *self.next(part, read)]
+            fill = self.beside(held)
             room = self.vectors * math.prod(self.rows[i].block for i in moved)
             some = [Scratch(name, cell.dtype, room), *self.each_of(moved, fill)]
             if part == passing:
@@ -414,7 +422,8 @@ class _Block:
             there = self.read(first, cell.dtype, self.shift)
             at = (*there.at[:axis], plus((there.at[axis], ahead)), *there.at[axis + 1 :])
             here = place(*before, ahead)
-            body = self.beside([Store(here, replace(there, at=at)), Hold(here)])
+            there = replace(there, at=at)
+            body = self.beside([Store(here, there), Hold(here), *self.next(part, there)])
             low, high = Number(start, "int64"), Number(stop, "int64")
             return Loop(ahead.name, (low,), (high,), tuple(body))
 
@@ -462,7 +471,7 @@ class _Block:
         along = self.rows[run[-1]] if run else self.lane
         lanes = along.block >= SHORTEST
         past: list[Node] = []
-        if self.streamed(done, along) and (turned or not run):
+        if streamed(self.s, done, along, self.writer.machine) and (turned or not run):
             done, past = self.past(done, value, along)
         step = min(along.block, self.tile.width)
         if not run:
@@ -510,21 +519,6 @@ class _Block:
         """How far apart in memory the results are along an index."""
         return stride(self.s.target, self.s.maps, index)
 
-    def streamed(self, done: list[Node], along: Segment) -> bool:
-        """Whether the one result that is stored goes past the caches, an index along memory.
-
-        It does where it is more than half of what they hold, in whole lines.
-        """
-        stores = [node for node in done if isinstance(node, Store)]
-        lengths = (along.start, along.block, self.s.target.shape[-1])
-        return (
-            len(stores) == 1
-            and done[-1] == stores[0]
-            and stores[0].op == "="  # a sum in memory reads what is there
-            and self.bytes() > self.writer.machine.l3 // 2
-            and all(BYTES[self.kind] * n % LINE == 0 for n in lengths)
-        )
-
     def past(
         self, done: list[Node], value: Element, along: Segment
     ) -> tuple[list[Node], list[Node]]:
@@ -535,20 +529,10 @@ class _Block:
         place, ready = (replace(e, dtype=vector) for e in (last.place, value))
         return [*done[:-1], replace(last, place=value)], [Store(place, ready, streamed=True)]
 
-    def bytes(self) -> int:
-        """The size of the whole target, as far as it is known."""
-        elements = math.prod(n for n in self.s.target.shape if isinstance(n, int))
-        return BYTES[self.kind] * elements
-
-    def far(self, done: list[Node]) -> bool:
-        """Whether results go to lines that are not near, a row of lanes to neighbours."""
-        far = self.bytes() > self.writer.machine.l2 and self.step(self.tile.lane) == 1
-        return far and self.lane is not None and not self.streamed(done, self.lane)
-
     def fetched(self, slot: Name, at: Let, done: list[Node]) -> list[Node]:
         """Ask for the lines that the results go to, where these lie along the lanes."""
         assert self.lane is not None
-        if not self.far(done):
+        if not far(self.s, done, self.tile, self.lane, self.writer.machine):
             return []
         stores = (node.place for node in done if isinstance(node, Store))
         places = [Fetch(place) for place in stores if isinstance(place, Element)]

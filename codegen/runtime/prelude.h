@@ -49,11 +49,14 @@
 #define SAME
 #endif
 
-/* Brings the line of an address near, to be written later: then no store waits for it. */
+/* FETCH brings the line of an address near, to be written later: then no store waits for it. AHEAD
+ * brings what is so many bytes on, to be read later, and may point beyond the end of an array. */
 #if defined(__GNUC__)
 #define FETCH(address) __builtin_prefetch(address, 1)
+#define AHEAD(address, bytes) __builtin_prefetch((const char *)(address) + (bytes))
 #else
 #define FETCH(address) (void)(address)
+#define AHEAD(address, bytes) (void)(address)
 #endif
 
 /* The smaller and the larger of two sizes. */

@@ -30,6 +30,7 @@ FEWEST = 8  # iterations that keep several threads busy
 SLOWER = 1.1  # times as long that the work itself may take
 SAME = 1.01  # times as long that count as no longer
 SEVERAL = 3  # choices of loops that are compared
+FAR = 1 / 4  # of the last cache: of what more passes, choices that pay are looked for to the end
 BETWEEN = 6  # kernels that may stand between those of a group
 LEAST = 256 << 10  # bytes that pass between kernels: less stays in the cache in any case
 
@@ -266,14 +267,16 @@ def _quickest(current: _Open, machine: Machine) -> Group | None:
     """Give the group over the dimensions that make it the quickest; None if none pay."""
     if len(current.kernels) == 1:
         return Group(tuple(current.kernels))
-    found: list[tuple[float, Group, Sequence[list[Letters]]]] = []
-    for some in itertools.islice(_fitting(current, min(MOST, NEAR * machine.l2)), SEVERAL):
-        over = _over(current, some)
-        if _pays(over, current.passed, machine):
-            found.append((_cycles(over, machine), over, some))
+    fitting = _fitting(current, min(MOST, NEAR * machine.l2))
+    far = current.kept > FAR * machine.l3
+    tried = (
+        (_over(current, some), some) for some in itertools.islice(fitting, None if far else SEVERAL)
+    )
+    paying = (each for each in tried if _pays(each[0], current.passed, machine))
+    found = [*itertools.islice(paying, SEVERAL)]
     if not found:
         return None
-    _, best, chosen = min(found, key=lambda each: each[0])
+    best, chosen = min(found, key=lambda each: _cycles(each[0], machine))
     return _finer(current, chosen, best, machine) if _spilt(best, machine) else best
 
 

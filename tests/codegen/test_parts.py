@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from codegen.compile import Options, load, make_plan
+from codegen.machine import Machine
 from codegen.notation import Tensor, indices, statement
 from codegen.program import Program
 from tests.codegen.running import Case, assert_agree, integers, run_c
@@ -67,6 +68,39 @@ def test_a_part_is_summed_where_its_terms_are_made() -> None:
     assert together == [["y", "sums_parts", "more_parts"]]
     assert not [g for g in make_plan(program, APART).groups if g.outer]
     assert_agree([integers(program)], PLAIN)
+
+
+def transformed(images: int = 8) -> Program:
+    """A gradient to weights of images and signals that are transformed first: 9 MB of them."""
+    e, t, h = indices("e t h")
+    points, rows, width = 8, 8, 1152
+    x, g = Tensor("x", (images, 4, rows, 5, width)), Tensor("g", (points, 5))
+    signals = Tensor("signals", (points, images, rows, width, 16))
+    tiles = Tensor("tiles", (points, images, 4, rows, width))
+    dw = Tensor("dw", (points, 4, 16))
+    return Program(
+        (x, g, signals),
+        (dw,),
+        (
+            statement(tiles[e, n, k, t, j], "+=", g[e, h] * x[n, k, t, h, j]),
+            statement(dw[e, k, c], "+=", tiles[e, n, k, t, j] * signals[e, n, t, j, c]),
+        ),
+    )
+
+
+@pytest.mark.parametrize(("l2", "parts"), [(1 << 20, (8, 8)), (8 << 20, (8,))])
+def test_a_part_of_more_terms_than_are_near_is_cut_once_more(l2: int, parts: tuple[int]) -> None:
+    options = Options(layouts=False, machine=Machine(l2=l2))
+    plan = make_plan(transformed(), options)
+    assert plan.laid_out.statements[1].target.shape == (*parts, 8, 4, 16)
+    assert_agree([integers(plan.program)], options)
+
+
+@pytest.mark.parametrize(("l3", "together"), [(32 << 20, ["this n", "this t"]), (64 << 20, [])])
+def test_of_what_is_far_every_choice_of_loops_is_looked_at(l3: int, together: list[str]) -> None:
+    """The first three read the images again for each point of the transformation."""
+    plan = make_plan(transformed(), Options(layouts=False, machine=Machine(l3=l3)))
+    assert [str(d) for group in plan.groups for d, _ in group.outer] == together
 
 
 def test_any_number_of_threads_adds_in_the_same_order() -> None:

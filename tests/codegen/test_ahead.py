@@ -1,0 +1,77 @@
+"""Lines of operands that are far are asked for before they are read."""
+
+import itertools
+import re
+from dataclasses import replace
+
+import pytest
+
+from codegen.compile import Options, make_plan
+from codegen.machine import Machine
+from codegen.notation import Tensor, indices, statement
+from codegen.program import Program
+from tests.codegen.running import COMPILERS, assert_agree, assert_clean, integers, own_text
+
+c, i, j, k, u = indices("c i j k u")
+SMALL = Machine(l1=1 << 10, l2=4 << 10)
+
+
+def product(columns: int, dtype: str = "float32") -> Program:
+    w, x = Tensor("w", (8, 6), dtype), Tensor("x", (6, columns), dtype)  # type: ignore[arg-type]
+    y = Tensor("y", (8, columns), dtype)  # type: ignore[arg-type]
+    return Program((w, x), (y,), (statement(y[i, j], "+=", w[i, k] * x[k, j]),))
+
+
+def sliding(columns: int) -> Program:
+    """A window slides over the rows of each of several planes."""
+    w, x = Tensor("w", (3, 6, 3)), Tensor("x", (6, 10, columns))
+    y = Tensor("y", (3, 8, columns))
+    return Program((w, x), (y,), (statement(y[c, i, j], "+=", w[c, k, u] * x[k, i + u, j]),))
+
+
+def asked(program: Program, machine: Machine = SMALL) -> list[int]:
+    """How many bytes beyond what they read loops ask for."""
+    text = own_text(make_plan(program, Options(machine=machine, layouts=False, exact=True)))
+    return [int(n) for n in re.findall(r"AHEAD\(&x\[.*, (\d+)\);", text)]
+
+
+PRODUCTS = (product(1024), product(1030), product(512, "float64"))
+NARROW = replace(SMALL, vector=32, full=32, registers=16)
+PAIRS = [
+    *itertools.product(PRODUCTS, (SMALL, NARROW)),
+    (sliding(1024), SMALL),
+    (sliding(1030), SMALL),
+]
+
+
+@pytest.mark.parametrize(("program", "machine"), PAIRS)
+def test_results_are_the_same(program: Program, machine: Machine) -> None:
+    options = Options(machine=machine, layouts=False, exact=True)
+    assert asked(program, machine)
+    assert_agree([integers(program)], options)
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_asking_for_what_lies_beyond_an_array_reads_nothing(compiler: str) -> None:
+    options = Options(machine=SMALL, layouts=False, exact=True)
+    programs = (product(1024), product(1030), sliding(1024))
+    assert_clean([(integers(program), options) for program in programs], compiler)
+
+
+def test_a_loop_asks_for_the_end_of_what_its_next_block_reads() -> None:
+    """Two vectors of 16 numbers at once: the last one of the next block ends 47 numbers on."""
+    assert asked(product(1024)) == [4 * (2 * 16 + 15)]
+
+
+def test_what_is_near_is_not_asked_for() -> None:
+    assert not asked(product(1024), Machine())
+
+
+def test_rows_within_a_page_are_not_asked_for() -> None:
+    assert not asked(product(1000))
+
+
+def test_what_is_read_only_once_in_passing_is_not_asked_for() -> None:
+    """One block of lanes has no next one."""
+    w, x, y = Tensor("w", (8, 600)), Tensor("x", (600, 16)), Tensor("y", (8, 16))
+    assert not asked(Program((w, x), (y,), (statement(y[i, j], "+=", w[i, k] * x[k, j]),)))
