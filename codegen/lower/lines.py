@@ -19,6 +19,7 @@ from codegen.schedule.search import Segment
 from codegen.schedule.tile import Tile
 from codegen.schedule.traffic import LINE
 
+FAR = 1 / 4  # of the last cache, in which what is smaller is likely to be
 PAGE = 4096  # bytes within which processors see where reads lead to
 
 
@@ -56,7 +57,7 @@ def ahead(s: Statement, part: Access, tile: Tile, lane: Segment, machine: Machin
     jumps = any(n.is_Integer and size * n >= PAGE for n in steps)
     beside = stride(part.tensor, part.maps, tile.lane) == 1
     again = lane.stop - lane.start > lane.block
-    if not (jumps and beside and again and _bytes(part.tensor) > machine.l2):
+    if not (jumps and beside and again and _bytes(part.tensor) > FAR * machine.l3):
         return 0
     return size * (lane.block + min(lane.block, tile.width) - 1)
 

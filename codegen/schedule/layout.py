@@ -30,6 +30,7 @@ from codegen.schedule.tile import Tile, least_cycles, tile_of
 COPY = 1.5  # cycles to bring one element from one order into another
 WORTH = 0.9  # the part of the cycles that a cut, and blocks that end early, must not exceed
 ENOUGH = 1.05  # times the least cycles there can be: what comes that close is taken
+HALF = 0.7  # the part that blocks of half a vector must not exceed which an index does not fill
 FULL = 0.6  # the part of a block that an index must fill
 LEAST = 1000.0  # cycles that it must save, or the program had better be shorter
 POSITION = (Reduce.ARGMAX, Reduce.ARGMIN)
@@ -225,23 +226,26 @@ def _decide(layout: Layout, at: int, machine: Machine) -> float:
     narrowest = widest * machine.full // machine.vector
     nest = contraction(current)
     least = least_cycles(nest, machine) if nest else 0.0
-    limit = min(WORTH * best, best - LEAST)
+    plain, limit = best, min(WORTH * best, best - LEAST)
     for lane, size in statement.box:
         if not isinstance(size, int) or lane in layout.barred.get(at, ()):
             continue
         width = widest
         filled = FULL if tile else FULL / 2  # where there is no tile, half as much will do
-        least_width = size if 2 * size == widest else narrowest  # half a vector, all of it used
+        fitting = 1 << (size - 1).bit_length()
+        least_width = fitting if 2 * fitting == widest else narrowest
         while width >= least_width and limit > ENOUGH * least:
             trial = _trial(layout, at, lane, width) if size >= filled * width else None
             if trial is not None:
                 formed, copies = _formed(trial, at)
                 inner = _letters(statement, _cuts(trial, at))[lane][1]
                 moved = sum(_elements(c, layout.program.fixed) for c in copies)
-                made = _tile_within(formed, machine, inner, limit - COPY * moved)
+                enough = width >= narrowest or width == size
+                most = limit if enough else min(limit, HALF * plain)
+                made = _tile_within(formed, machine, inner, most - COPY * moved)
                 if made is not None:
                     cycles = made.cycles + COPY * moved
-                    if cycles < limit:
+                    if cycles < most:
                         best, limit, chosen = cycles, cycles, trial
             width //= 2
     if chosen is not None:

@@ -13,7 +13,7 @@ from codegen.program import Program
 from tests.codegen.running import COMPILERS, assert_agree, assert_clean, integers, own_text
 
 c, i, j, k, u = indices("c i j k u")
-SMALL = Machine(l1=1 << 10, l2=4 << 10)
+SMALL = Machine(l3=16 << 10)
 
 
 def product(columns: int, dtype: str = "float32") -> Program:
@@ -59,8 +59,8 @@ def test_asking_for_what_lies_beyond_an_array_reads_nothing(compiler: str) -> No
 
 
 def test_a_loop_asks_for_the_end_of_what_its_next_block_reads() -> None:
-    """Two vectors of 16 numbers at once: the last one of the next block ends 47 numbers on."""
-    assert asked(product(1024)) == [4 * (2 * 16 + 15)]
+    """Four vectors of 16 numbers at once: the next block of them starts 64 numbers on."""
+    assert asked(product(1024)) == [4 * (4 * 16 + 15)]
 
 
 def test_what_is_near_is_not_asked_for() -> None:

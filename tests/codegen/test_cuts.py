@@ -51,6 +51,15 @@ def test_a_sum_that_adds_to_other_points_than_it_starts_from_does_so_in_memory()
     assert_agree([integers(Program((x, b, w), (y,), (start, total)))], profile="debug+strict")
 
 
+@pytest.mark.parametrize(("filters", "width"), [(7, 8), (8, 8), (10, 16)])
+def test_few_channels_of_a_group_lie_in_half_a_vector(filters: int, width: int) -> None:
+    """Where the columns of a strided layer are no vectors, better than four taps at once."""
+    program = layer((1, 20, 44, 44), (2 * filters, 10, 5, 5), stride=2, groups=2)
+    (total,) = sums_of(program)
+    assert [a.tensor.shape[-1] for a in total.reads if "packed" in a.tensor.name] == [width]
+    assert_agree([integers(program)], EXACT, profile="debug+strict")
+
+
 @pytest.mark.parametrize("filters", [48, 54])
 def test_groups_of_channels_are_packed_and_cut(filters: int) -> None:
     """Two indices are digits of one axis, and a copy by them is no larger than what it copies."""
