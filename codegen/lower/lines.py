@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from codegen.machine import Machine
 from codegen.nest import Node, Store
 from codegen.notation import BYTES, Access, Statement, Tensor
+from codegen.schedule.group import FAR
 from codegen.schedule.order import stride
 from codegen.schedule.search import Segment
 from codegen.schedule.tile import Tile
 from codegen.schedule.traffic import LINE
 
-FAR = 1 / 4  # of the last cache, in which what is smaller is likely to be
 PAGE = 4096  # bytes within which processors see where reads lead to
 
 

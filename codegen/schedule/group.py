@@ -30,7 +30,7 @@ FEWEST = 8  # iterations that keep several threads busy
 SLOWER = 1.1  # times as long that the work itself may take
 SAME = 1.01  # times as long that count as no longer
 SEVERAL = 3  # choices of loops that are compared
-FAR = 1 / 4  # of the last cache: of what more passes, choices that pay are looked for to the end
+FAR = 1 / 4  # of the last cache, beyond which arrays are not likely to be in it
 BETWEEN = 6  # kernels that may stand between those of a group
 LEAST = 256 << 10  # bytes that pass between kernels: less stays in the cache in any case
 
@@ -268,7 +268,7 @@ def _quickest(current: _Open, machine: Machine) -> Group | None:
     if len(current.kernels) == 1:
         return Group(tuple(current.kernels))
     fitting = _fitting(current, min(MOST, NEAR * machine.l2))
-    far = current.kept > FAR * machine.l3
+    far = current.kept > FAR * machine.l3  # then choices that pay are looked for to the end
     tried = (
         (_over(current, some), some) for some in itertools.islice(fitting, None if far else SEVERAL)
     )

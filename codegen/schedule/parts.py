@@ -20,6 +20,7 @@ from codegen.affine import Index, typical
 from codegen.machine import Machine
 from codegen.notation import BYTES, FLOATS, Reduce, Statement, Tensor
 from codegen.program import Program
+from codegen.schedule.group import NEAR
 from codegen.schedule.order import far_first
 from codegen.schedule.tile import tile_of
 
@@ -29,7 +30,6 @@ FEWEST = 4  # parts that are worth making
 SMALL = 8  # times smaller that the parts must be than what they are summed from
 SHORT = 100  # terms of a part that is cut once more, where only so its terms are near
 LESS = 3  # times smaller that such parts must be
-NEAR = 7 / 8  # of the second cache, beyond which terms would not be near
 SLOWER = 1.03  # times as long that the sums themselves may take
 
 
