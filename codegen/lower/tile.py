@@ -199,11 +199,11 @@ class _Block:
         kind = _in_memory(vector) if moving else self.kind
         return Element(self.writer.array(part.tensor), tuple(at), kind)
 
-    def next(self, part: Access, read: Element) -> list[Node]:
+    def next_line(self, part: Access, read: Element) -> list[Node]:
         """Ask for the line that the next block of lanes reads where it now reads a vector."""
         machine = self.writer.machine
-        bytes_ = ahead(self.s, part, self.tile, self.lane, machine) if self.lane else 0
-        return [Fetch(replace(read, dtype=self.kind), bytes_)] if bytes_ else []
+        reach = ahead(self.s, part, self.tile, self.lane, machine) if self.lane else 0
+        return [Fetch(replace(read, dtype=self.kind), reach)] if reach else []
 
     def product(
         self,
@@ -388,7 +388,7 @@ class _Block:
             more = self.m if self.vectors > 1 else None
             known[part] = Element(name, (self.place(more, self.vectors, of=moved),), cell.dtype)
             read = self.read(part, cell.dtype, self.shift)
-            held = [Store(known[part], read), Hold(known[part]), *self.next(part, read)]
+            held = [Store(known[part], read), Hold(known[part]), *self.next_line(part, read)]
             fill = self.beside(held)
             room = self.vectors * math.prod(self.rows[i].block for i in moved)
             some = [Scratch(name, cell.dtype, room), *self.each_of(moved, fill)]
@@ -423,7 +423,7 @@ class _Block:
             at = (*there.at[:axis], plus((there.at[axis], ahead)), *there.at[axis + 1 :])
             here = place(*before, ahead)
             there = replace(there, at=at)
-            body = self.beside([Store(here, there), Hold(here), *self.next(part, there)])
+            body = self.beside([Store(here, there), Hold(here), *self.next_line(part, there)])
             low, high = Number(start, "int64"), Number(stop, "int64")
             return Loop(ahead.name, (low,), (high,), tuple(body))
 

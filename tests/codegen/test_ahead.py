@@ -73,5 +73,5 @@ def test_rows_within_a_page_are_not_asked_for() -> None:
 
 def test_what_is_read_only_once_in_passing_is_not_asked_for() -> None:
     """One block of lanes has no next one."""
-    w, x, y = Tensor("w", (8, 600)), Tensor("x", (600, 16)), Tensor("y", (8, 16))
-    assert not asked(Program((w, x), (y,), (statement(y[i, j], "+=", w[i, k] * x[k, j]),)))
+    w, x, y = Tensor("w", (8, 6)), Tensor("x", (6, 256, 16)), Tensor("y", (8, 16))
+    assert not asked(Program((w, x), (y,), (statement(y[i, j], "+=", w[i, k] * x[k, 5, j]),)))

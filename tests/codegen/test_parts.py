@@ -70,10 +70,10 @@ def test_a_part_is_summed_where_its_terms_are_made() -> None:
     assert_agree([integers(program)], PLAIN)
 
 
-def transformed(images: int = 8) -> Program:
+def transformed() -> Program:
     """A gradient to weights of images and signals that are transformed first: 9 MB of them."""
     e, t, h = indices("e t h")
-    points, rows, width = 8, 8, 1152
+    images, points, rows, width = 8, 8, 8, 1152
     x, g = Tensor("x", (images, 4, rows, 5, width)), Tensor("g", (points, 5))
     signals = Tensor("signals", (points, images, rows, width, 16))
     tiles = Tensor("tiles", (points, images, 4, rows, width))
