@@ -38,6 +38,9 @@ OPTIONAL = (
     ("-ffp-contract=fast",),  # a*b + c becomes one fused instruction
     # It keeps what the next iteration reads again in registers, of which a register tile has none.
     ("-fno-predictive-commoning",),
+    # Each loop has registers of its own: else pointers that wait around a register tile may have
+    # vector registers, and what the tile holds is read from the stack in every step.
+    ("-fira-region=all",),
     ("-fno-semantic-interposition",),  # our functions may be inlined into each other
     ("-pthread",),
     ("-Wl,-Bsymbolic",),  # a function named like one of libc's stays ours
