@@ -21,9 +21,9 @@ import sympy
 from codegen.affine import Index, Size, as_size, index_symbols, typical
 from codegen.machine import Machine
 from codegen.notation import Access, Guard, Reduce, Statement, Tensor, accesses, rewritten
-from codegen.notation import statement as state
 from codegen.program import Program
 from codegen.schedule.contraction import contraction
+from codegen.schedule.copies import unused, with_copies, without_copies
 from codegen.schedule.order import SHORTEST, cost, far_first, stride
 from codegen.schedule.tile import Tile, least_cycles, tile_of
 
@@ -79,49 +79,13 @@ def lay_out(program: Program, machine: Machine, rank: int = 0) -> Program:
     """
     if not any(contraction(s) for s in program.statements):
         return program
-    copied, copies = _with_copies(program)
+    copied, copies = with_copies(program, machine)
     found: list[Layout] = []
     for start in reversed([*_strategies(copied, machine)]):  # what shares blocks is mostly better
         limit = found[0].cost if found and rank == 0 else math.inf
         found.insert(0, _decided(start, machine, limit))
     found.sort(key=lambda layout: layout.cost)
-    return _without_copies(_applied(found[min(rank, len(found) - 1)]), copies)
-
-
-def _with_copies(program: Program) -> tuple[Program, dict[Tensor, Tensor]]:
-    """Let sums of products read copies of what is given where several indices move along an axis.
-
-    A copy by these might be larger; this one can be stored in blocks, or else goes again.
-    """
-    given = {*program.inputs, *program.parameters}
-    names = {t.name for t in program.tensors}
-    copies: dict[Tensor, Tensor] = {}
-    statements: list[Statement] = []
-    for s in program.statements:
-        if contraction(s):
-            for a in s.reads:
-                if a.tensor in given and a.tensor not in copies and not _one_by_one(a):
-                    name = f"{a.tensor.name}_copy"
-                    while name in names:
-                        name += "_"
-                    names.add(name)
-                    copies[a.tensor] = a.tensor.renamed(name)
-            s = s.substitute({a.tensor: copies[a.tensor] for a in s.reads if a.tensor in copies})
-        statements.append(s)
-    if not copies:
-        return program, {}
-    for tensor, copy in copies.items():
-        at = tuple(Index(f"a{axis}") for axis in range(tensor.rank))
-        statements.insert(0, state(copy[at], Reduce.SET, tensor[at]))
-    return program.with_statements(statements), {copy: t for t, copy in copies.items()}
-
-
-def _without_copies(program: Program, copies: dict[Tensor, Tensor]) -> Program:
-    """Give the program without the copies that look just like what they were made of."""
-    if not copies:
-        return program
-    kept = (s for s in program.statements if s.target not in copies)
-    return program.with_statements(s.substitute(copies) for s in kept)
+    return without_copies(_applied(found[min(rank, len(found) - 1)]), copies)
 
 
 def _strategies(program: Program, machine: Machine) -> Iterator[Layout]:
@@ -312,13 +276,6 @@ def _only_here(layout: Layout, tensor: Tensor, at: int) -> bool:
     users = {user for user, _ in layout.places[tensor]}
     written = {user for user in users if layout.program.statements[user].target == tensor}
     return not users & layout.settled and users - written == {at}
-
-
-def _one_by_one(access: Access) -> bool:
-    """Whether each axis follows one index at most, and each index one axis."""
-    moved = [index_symbols(m) for m in access.maps]
-    used = [i for indices in moved for i in indices]
-    return all(len(indices) <= 1 for indices in moved) and len({*used}) == len(used)
 
 
 def _packable(access: Access, s: Statement) -> bool:
@@ -529,10 +486,7 @@ def _beside(access: Access, s: Statement, lane: Index) -> tuple[Index, ...]:
 def _free(layout: Layout, tensor: Tensor, at: int, number: int) -> str:
     """A name for the copy of an operand that no tensor has."""
     name = f"{tensor.name}_packed{at}" + (f"_{number}" if number else "")
-    taken = {t.name for t in layout.program.tensors}
-    while name in taken:
-        name += "_"
-    return name
+    return unused(name, {t.name for t in layout.program.tensors})
 
 
 def in_blocks(tensor: Tensor, blocks: Blocks) -> Tensor:
