@@ -99,14 +99,31 @@ static uint32_t team_first(const team_work *work, uint32_t number) {
     return work->stretches * number / work->threads;
 }
 
+/* Waits for a moment while a thread has stretches left: as long as one took of those that began at
+ * some time. Taken at once, they would be written here and be far from their thread the next time,
+ * which is late then, and loses them again: for seconds, until by chance it is early. */
+static void team_be_patient(const uint32_t *next, uint32_t end, int64_t began, uint32_t stretches) {
+    const int64_t now = team_clock(), until = now + (now - began) / stretches;
+    do {
+        team_pause();
+    } while (__atomic_load_n(next, __ATOMIC_RELAXED) < end && team_clock() < until);
+}
+
 /* Each thread begins with stretches of its own, the same each time: what it wrote in one piece of
- * work is in its cache for the next. Then it runs what is left of the others'. */
+ * work is in its cache for the next. Then it runs what is left of those whose thread is late. */
 static void team_run(const team_work *work, uint32_t number) {
     const int64_t size = work->count / work->stretches, rest = work->count % work->stretches;
+    const int64_t began = team_clock();
+    bool patient = false;
     for (uint32_t turn = 0; turn < work->threads; ++turn) {
         const uint32_t owner = (number + turn) % work->threads;
         const uint32_t end = team_first(work, owner + 1);
         uint32_t *next = &team_helpers[owner].next;
+        if (turn && !patient && __atomic_load_n(next, __ATOMIC_RELAXED) < end) {
+            const uint32_t own = team_first(work, number + 1) - team_first(work, number);
+            team_be_patient(next, end, began, own);
+            patient = true;
+        }
         while (__atomic_load_n(next, __ATOMIC_RELAXED) < end) {
             const int64_t k = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED);
             if (k < end) {
