@@ -33,6 +33,8 @@ enum {
     TEAM_MOST = 512,         /* threads; half a word counts them */
     TEAM_STRETCHES = 8,      /* for each thread: one that is held up leaves little for the end */
     TEAM_STACK = 2 << 20,    /* bytes: some C libraries give new threads 128 KiB */
+    TEAM_LATE = 3,           /* stretches that a thread may be late before others help it, */
+    TEAM_PATIENCE = 15000,   /* and nanoseconds: what takes longer is more than caches hold */
     TEAM_SPIN = 100000,      /* nanoseconds that a helper looks out for work before it sleeps */
     TEAM_SPIN_CROWDED = 2000 /* the same where threads outnumber cores: others need this one */
 };
@@ -99,11 +101,12 @@ static uint32_t team_first(const team_work *work, uint32_t number) {
     return work->stretches * number / work->threads;
 }
 
-/* Waits for a moment while a thread has stretches left: as long as one took of those that began at
- * some time. Taken at once, they would be written here and be far from their thread the next time,
- * which is late then, and loses them again: for seconds, until by chance it is early. */
-static void team_be_patient(const uint32_t *next, uint32_t end, int64_t began, uint32_t stretches) {
-    const int64_t now = team_clock(), until = now + (now - began) / stretches;
+/* Waits while a thread has stretches left, as long as a few of the caller's `own` took on average.
+ * Taken at once, they would be written here and be far from their thread the next time, which is
+ * late then, and loses them again: for seconds, until by chance it is early. */
+static void team_be_patient(const uint32_t *next, uint32_t end, int64_t began, uint32_t own) {
+    const int64_t now = team_clock();
+    const int64_t until = now + imin(TEAM_LATE * (now - began) / own, TEAM_PATIENCE);
     do {
         team_pause();
     } while (__atomic_load_n(next, __ATOMIC_RELAXED) < end && team_clock() < until);
