@@ -15,7 +15,7 @@ from codegen.build import CompileError, find_toolchain
 from codegen.compile import LAYOUTS, Options, Plan, freeze, load, make_plan
 from codegen.machine import Machine
 from codegen.measure import Effort, measure
-from codegen.notation import Tensor, indices, statement
+from codegen.notation import Guard, Tensor, indices, statement
 from codegen.program import Program
 from codegen.schedule.contraction import Contraction, contraction
 from codegen.schedule.tile import SEVERAL, choose_tile, signature, tiles
@@ -374,6 +374,22 @@ def test_a_plan_that_computes_something_else_takes_for_ever(
     assert forever == [float("inf")] * len(times)
     assert all(0 < t < 1 for t in (*other, *times))
     assert "computes something else" in caplog.text
+
+
+@needs_compiler
+def test_random_numbers_say_nothing_where_zeros_are_expected(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One tile leaves out what is zero, which random operands are not, and another does not."""
+    (s,) = product().statements
+    kept = replace(s, support=(Guard(k - 1, 24),))
+    plans = [
+        make_plan(product().with_statements([made]), GIVEN, f"run{at}")
+        for at, made in enumerate((kept, replace(kept, body=1.5 * s.body)))
+    ]
+    for times in measure(plans, {}, threads=1, effort=Effort(rounds=3, burst=1e-4)):
+        assert all(0 < t < 1 for t in times)
+    assert not caplog.text
 
 
 # Remembering
