@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from codegen.affine import Dim
+from codegen.affine import Dim, index_symbols, split
 from codegen.build import CompileError
 from codegen.build.cache import logger
 from codegen.compile import Executable, Plan, aligned_bytes, load
@@ -132,8 +132,12 @@ def _trusted(ready: Sequence[_Ready | None], arrays: Arrays) -> list[Callable[[]
 
 def _expects_zeros(program: Program) -> bool:
     """Whether a sum may leave out what is zero in an operand that is given: random ones are not."""
-    sums = (s for s in program.statements if s.support)
-    return any(a.tensor not in program.definitions for s in sums for a in s.reads)
+    for s in program.statements:
+        given = (a for a in s.reads if a.tensor not in program.definitions)
+        walks = [{*index_symbols(m)} for a in given for m in a.maps]
+        if any({*split(g.expr)[1]} <= walk for g in s.support for walk in walks):
+            return True
+    return False
 
 
 def _alike(found: Sequence[Array], wanted: Sequence[Array]) -> bool:

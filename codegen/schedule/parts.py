@@ -20,6 +20,7 @@ from codegen.affine import Index, typical
 from codegen.machine import Machine
 from codegen.notation import BYTES, FLOATS, Reduce, Statement, Tensor
 from codegen.program import Program
+from codegen.schedule.copies import unused
 from codegen.schedule.group import NEAR
 from codegen.schedule.order import far_first
 from codegen.schedule.tile import tile_of
@@ -96,9 +97,7 @@ def _beyond(s: Statement, along: tuple[Index, ...], program: Program, machine: M
 
 def _apart(s: Statement, along: tuple[Index, ...], names: set[str]) -> tuple[Statement, Statement]:
     """Give the sums over all but some indices, and the sum of these over those."""
-    name = f"{s.target.name}_parts"
-    while name in names:
-        name += "_"
+    name = unused(f"{s.target.name}_parts", names)
     cut = tuple((i, s.sizes[i]) for i in along)
     parts = Tensor(name, (*(n for _, n in cut), *s.target.shape), s.target.dtype)
     inner = tuple(pair for pair in s.box if pair not in cut)
