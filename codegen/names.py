@@ -1,9 +1,12 @@
-"""Names for C: the user's own where C allows them, escaped and made unique where it does not."""
+"""Names for C: the user's own where C allows them, escaped and made unique where it does not.
+
+And names of what the compiler adds, which are none of the user's.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -41,6 +44,13 @@ RESERVED = frozenset(
 # Words that the C library's headers, which differ from system to system, may use as macros: M_PI,
 # INT64_MAX, RAND_MAX.
 _OWNED = re.compile(r"(M|[A-Z][A-Z0-9]+)_[A-Z0-9_]*[A-Z][A-Z0-9_]*")
+
+
+def unused(name: str, taken: Collection[str]) -> str:
+    """The name, or one like it that is not taken."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def identifier(name: str) -> str:

@@ -16,6 +16,7 @@ from dataclasses import replace
 import sympy
 
 from codegen.affine import Index, bounds
+from codegen.names import unused
 from codegen.notation import Access, Guard, Reduce, Statement, Tensor, inside
 from codegen.notation import statement as state
 from codegen.program import Program
@@ -90,9 +91,7 @@ def _sides(statement: Statement, access: Access) -> Margins | None:
 
 
 def _padded(tensor: Tensor, sides: Margins, names: set[str]) -> Tensor:
-    name = f"{tensor.name}_padded"
-    while name in names:
-        name += "_"
+    name = unused(f"{tensor.name}_padded", names)
     names.add(name)
     shape = [n + before + after for n, (before, after) in zip(tensor.shape, sides, strict=True)]
     return Tensor(name, shape, tensor.dtype)

@@ -29,6 +29,7 @@ from typing import Any
 import sympy
 
 from codegen.affine import Index, Size, bounds, split
+from codegen.names import unused
 from codegen.notation import FLOATS, Access, DType, Reduce, Statement, Tensor, inside
 from codegen.notation import statement as state
 from codegen.program import Program
@@ -402,12 +403,7 @@ class _Work:
         `windows` say where other axes start and how long they are, if not as they are stored.
         """
         taken = {i.name for i in place.free_symbols} | {i.name for i in by}
-        letters: list[Any] = []
-        for k in range(read.tensor.rank):
-            name = f"a{k}"
-            while name in taken:
-                name += "_"
-            letters.append(Index(name))
+        letters = [Index(unused(f"a{k}", taken)) for k in range(read.tensor.rank)]
         shape: list[Any] = [windows.get(k, (0, n))[1] for k, n in enumerate(read.tensor.shape)]
         ranges = dict(zip(letters, shape, strict=True))
         del ranges[letters[axis]]
@@ -449,7 +445,4 @@ class _Work:
 
 
 def _fresh(s: Statement, name: str) -> Index:
-    taken = {i.name for i in s.sizes}
-    while name in taken:
-        name += "_"
-    return Index(name)
+    return Index(unused(name, {i.name for i in s.sizes}))

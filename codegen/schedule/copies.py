@@ -10,10 +10,10 @@ Only the program itself sees a copy, so it can be stored in blocks; one that is 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 
 from codegen.affine import Index, index_symbols, split, typical
 from codegen.machine import Machine
+from codegen.names import unused
 from codegen.notation import Access, Reduce, Statement, Tensor
 from codegen.notation import statement as state
 from codegen.program import Program
@@ -56,13 +56,6 @@ def without_copies(program: Program, originals: Copies) -> Program:
     """Give the program without the copies that look just like what they are copies of."""
     renamed = (s.substitute(originals) for s in program.statements if not _copies(s, originals))
     return program.with_statements(renamed)
-
-
-def unused(name: str, taken: Collection[str]) -> str:
-    """The name, or one like it that is not taken."""
-    while name in taken:
-        name += "_"
-    return name
 
 
 def _copy(target: Tensor, source: Tensor) -> Statement:

@@ -20,10 +20,11 @@ import sympy
 
 from codegen.affine import Index, Size, as_size, index_symbols, typical
 from codegen.machine import Machine
+from codegen.names import unused
 from codegen.notation import Access, Guard, Reduce, Statement, Tensor, accesses, rewritten
 from codegen.program import Program
 from codegen.schedule.contraction import contraction
-from codegen.schedule.copies import unused, with_copies, without_copies
+from codegen.schedule.copies import with_copies, without_copies
 from codegen.schedule.order import SHORTEST, cost, far_first, stride
 from codegen.schedule.tile import Tile, least_cycles, tile_of
 

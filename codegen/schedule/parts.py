@@ -18,9 +18,9 @@ from typing import Any
 
 from codegen.affine import Index, typical
 from codegen.machine import Machine
+from codegen.names import unused
 from codegen.notation import BYTES, FLOATS, Reduce, Statement, Tensor
 from codegen.program import Program
-from codegen.schedule.copies import unused
 from codegen.schedule.group import NEAR
 from codegen.schedule.order import far_first
 from codegen.schedule.tile import tile_of
