@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.crew import Member
+from benchmarks.distance import FAR, Distance
 from benchmarks.flops import row_flops
 from benchmarks.load import DISTURBED, Load, wait_for_quiet
 from benchmarks.peak import slowdown
@@ -22,6 +24,7 @@ from benchmarks.rows import Row
 ENOUGH = 3.0  # seconds of one peer in one row, after which two rounds must do
 CROWDED = 1.4  # times as long that threads may take side by side
 REST = 0.002  # seconds in which threads that look out for work fall asleep
+CORES = Distance()
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,12 @@ def rounds(
     """Add bursts to the crew's records; give others' share of the machine in each round.
 
     A round counts if others leave the machine alone, and a burst if the cores stay as many as the
-    threads. All peers with all counts of threads take part in each: what a noisy machine does to
-    one it does to the others.
+    threads and near each other. All peers with all counts of threads take part in each: what a
+    noisy machine does to one it does to the others.
     """
     shuffled = random.Random(0)
     for member in crew:
-        records[member] |= {"seconds": [], "fastest": [], "repetitions": []}
+        records[member] |= {"seconds": [], "fastest": [], "repetitions": [], "distance": []}
     spent = dict.fromkeys(crew, 0.0)
     loads: list[float] = []
     spare = effort.rounds  # of the rounds, how many may be repeated
@@ -110,11 +113,20 @@ def rounds(
 
 
 def _burst(member: Member, seconds: float, until: float) -> dict[str, Any]:
-    """Give a burst before and after which the cores are as many as the threads, in time."""
+    """Give a burst before and after which the cores are as threads need them, if that is in time.
+
+    With it comes how far apart they were.
+    """
     while True:
-        while slowdown(member.threads) > CROWDED and time.monotonic() < until:
+        while _distance(member.threads) > FAR and time.monotonic() < until:
             time.sleep(0.05)
         answer = member.ask("burst", seconds=seconds)
         time.sleep(REST)
-        if "failed" in answer or time.monotonic() > until or slowdown(member.threads) <= CROWDED:
-            return answer
+        distance = _distance(member.threads)
+        if "failed" in answer or time.monotonic() > until or distance <= FAR:
+            return {**answer, "distance": round(min(distance, 99.0), 2)}
+
+
+def _distance(threads: int) -> float:
+    """Give how far apart the cores are; infinite where they are fewer than the threads."""
+    return math.inf if slowdown(threads) > CROWDED else CORES.now(threads)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.acceptance import claims, peak_of, scaling
+from benchmarks.distance import FAR
 from benchmarks.load import DISTURBED
 from benchmarks.summary import (
     OURS,
@@ -38,6 +39,8 @@ def line(measurement: Mapping[str, Any], peak: float) -> str:
         words.append(f"ratio {won:.2f}")
     if disturbed(measurement):
         words.append("(others were busy)")
+    if far_apart(measurement):
+        words.append("(cores were far apart)")
     failed = [n for n, p in measurement["peers"].items() if _broken(p)]
     return "  ".join([*words, *(f"[{name} failed]" for name in failed)])
 
@@ -86,7 +89,7 @@ def _machine(results: Results) -> Iterator[str]:
         "Times are medians of bursts that took turns in one run. Ratio: the best peer's time ÷ "
         "ours, above 1 where ours is faster. Share: of the FMA peak, counted by the operations of "
         "the direct sums. ±: half the distance of the quartiles. †: in half of the rounds or more, "
-        "others used the machine too."
+        "others used the machine too. ‡: in half of our bursts or more, the cores were far apart."
     )
 
 
@@ -114,7 +117,7 @@ def _rows(results: Results, measurements: Sequence[Mapping[str, Any]], threads: 
         rate = gflops(m)
         found.append(
             [
-                m["name"] + (" †" if disturbed(m) else ""),
+                m["name"] + _marks(m),
                 _with_spread(m, OURS) if mine else "–",
                 f"{rate:.1f}" if rate else "–",
                 f"{rate / peak_of(results, threads):.0%}" if rate else "–",
@@ -178,6 +181,17 @@ def disturbed(measurement: Mapping[str, Any]) -> bool:
     """Whether others used the machine in half of the rounds."""
     loads = measurement.get("foreign load")
     return bool(loads) and median(loads) > DISTURBED
+
+
+def far_apart(measurement: Mapping[str, Any]) -> bool:
+    """Whether what one thread wrote took long to reach the other in half of our bursts."""
+    found = measurement["peers"].get(OURS, {}).get("distance")
+    return bool(found) and median(found) > FAR
+
+
+def _marks(measurement: Mapping[str, Any]) -> str:
+    marks = ((" †", disturbed), (" ‡", far_apart))
+    return "".join(mark for mark, holds in marks if holds(measurement))
 
 
 def _broken(peer: Mapping[str, Any]) -> bool:

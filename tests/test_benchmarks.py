@@ -15,6 +15,7 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.acceptance import claims
 from benchmarks.architectures import ARCHITECTURES, initial_weights
+from benchmarks.distance import Distance, round_trip
 from benchmarks.flops import row_flops
 from benchmarks.load import Load
 from benchmarks.measure import Effort, rounds
@@ -320,11 +321,38 @@ def test_bursts_on_fewer_cores_than_threads_are_repeated(monkeypatch: pytest.Mon
     """As where the machine is lent by another one, which lends two of the same core."""
     found = iter([1.0, 2.0, 2.0, 1.0])
     monkeypatch.setattr("benchmarks.measure.slowdown", lambda threads: next(found, 1.0))
+    assert bursts_that_count(monkeypatch, [1e-7] * 99) == [2.0, 3.0]
+
+
+def test_bursts_while_cores_are_far_apart_are_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the machine is lent by another one, which lends two that share no cache."""
+    monkeypatch.setattr("benchmarks.measure.slowdown", lambda threads: 1.0)
+    near, far = [1e-7] * 3, [4e-7] * 3  # the fastest of three counts
+    assert bursts_that_count(monkeypatch, [*near, *far, *far, *near, *near]) == [2.0, 3.0]
+
+
+def bursts_that_count(monkeypatch: pytest.MonkeyPatch, trips: list[float]) -> list[float]:
+    """Two rounds of two threads, of which numbers come back after so many seconds."""
+    seconds = iter(trips)
+    cores = Distance(lambda: next(seconds, 1e-7))
+    monkeypatch.setattr("benchmarks.measure.CORES", cores)
     monkeypatch.setattr(Load, "foreign", lambda _: 0.0)  # whatever else runs beside the tests
     member: Any = Pretended("a", threads=2)
     records: dict[Any, Any] = {member: {}}
     rounds([member], records, Effort(rounds=2, seconds=0, patience=9))
-    assert records[member]["seconds"] == [2.0, 3.0]
+    assert records[member]["distance"] == [1.0, 1.0]
+    bursts: list[float] = records[member]["seconds"]
+    return bursts
+
+
+def test_where_cores_stay_far_apart_it_is_said() -> None:
+    row = measurement("training", "lenet batch 32", {"graphcnn": [1.0]})
+    row["peers"]["graphcnn"]["distance"] = [4.0, 1.0, 5.0]
+    assert "| lenet batch 32 ‡ |" in markdown(canned(row))
+
+
+def test_a_number_that_comes_back_has_been_at_the_other_thread() -> None:
+    assert 1e-9 < round_trip() < 1e-2
 
 
 def test_where_others_never_stop_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
