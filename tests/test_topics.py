@@ -74,6 +74,8 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "graphcnn/draw/test_draw.py::test_the_notes_chart_of_a_product",
         "graphcnn/draw/test_labels.py::test_any_names_give_well_formed_dot_and_svg",
         "graphcnn/draw/test_draw.py::test_a_thousand_nodes_draw_in_a_second",
+        "graphcnn/draw/test_mermaid.py::test_the_two_charts_of_a_product",
+        "graphcnn/draw/test_mermaid.py::test_any_name_stays_text",
     ),
     "gates that add, swap, route and copy": (f"{COURSE}::test_gates",),
     "fully connected against convolutional": (

@@ -14,6 +14,7 @@ from codegen.notation import FLOATS
 from graphcnn.backward import grad
 from graphcnn.draw.dot import to_dot
 from graphcnn.draw.layout import to_picture
+from graphcnn.draw.mermaid import to_mermaid
 from graphcnn.draw.picture import Picture
 from graphcnn.draw.render import FORMATS, RenderError, to_image
 from graphcnn.errors import DTypeError, GradientError, GraphError, user_origin
@@ -22,7 +23,7 @@ from graphcnn.graph import Graph, Node, Parameter, listed
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture to look at, as DOT text, SVG or a file; Jupyter shows it by itself."""
+    """A picture to look at, as DOT or Mermaid text, SVG or a file; Jupyter shows it by itself."""
 
     picture: Picture = field(repr=False)
 
@@ -30,6 +31,11 @@ class Drawing:
     def dot(self) -> str:
         """The picture in Graphviz' language; needs nothing installed."""
         return to_dot(self.picture)
+
+    @cached_property
+    def mermaid(self) -> str:
+        """The picture as Mermaid text, which wikis and code hosts draw; needs nothing installed."""
+        return to_mermaid(self.picture)
 
     def svg(self) -> str:
         """Give the picture as SVG text.
@@ -39,16 +45,23 @@ class Drawing:
         return to_image(self.picture, "svg").decode()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the picture to a .svg, .png, .pdf or .dot file, whole or not at all."""
+        """Write the picture to a .svg, .png, .pdf, .dot or .mmd file, whole or not at all."""
         file = Path(path)
-        form = file.suffix.lower().removeprefix(".")
-        if form not in (*FORMATS, "dot"):
-            raise GraphError(
-                f"cannot tell a format from {file.name!r}",
-                rule=f"the suffix is one of {', '.join(f'.{f}' for f in (*FORMATS, 'dot'))}",
-                fix=f'save("{file.stem}.svg")',
-            ).at("Drawing.save", user_origin())
-        write_whole(file, self.dot.encode() if form == "dot" else to_image(self.picture, form))
+        match file.suffix.lower().removeprefix("."):
+            case "dot":
+                content = self.dot.encode()
+            case "mmd":
+                content = self.mermaid.encode()
+            case form if form in FORMATS:
+                content = to_image(self.picture, form)
+            case _:
+                known = ", ".join(f".{form}" for form in (*FORMATS, "dot", "mmd"))
+                raise GraphError(
+                    f"cannot tell a format from {file.name!r}",
+                    rule=f"the suffix is one of {known}",
+                    fix=f'save("{file.stem}.svg")',
+                ).at("Drawing.save", user_origin())
+        write_whole(file, content)
         return file
 
     def _repr_svg_(self) -> str | None:

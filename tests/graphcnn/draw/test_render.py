@@ -28,7 +28,14 @@ def nothing_installed(no_dot: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @needs_dot
 @pytest.mark.parametrize(
-    "suffix, start", [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF"), ("dot", b"digraph")]
+    "suffix, start",
+    [
+        ("svg", b"<?xml"),
+        ("png", b"\x89PNG"),
+        ("pdf", b"%PDF"),
+        ("dot", b"digraph"),
+        ("mmd", b"flowchart"),
+    ],
 )
 def test_a_file_holds_what_its_suffix_says(
     product: Node, tmp_path: Path, suffix: str, start: bytes
@@ -39,7 +46,7 @@ def test_a_file_holds_what_its_suffix_says(
 
 
 def test_an_unknown_suffix_names_the_known_ones(product: Node, tmp_path: Path) -> None:
-    with pytest.raises(GraphError, match=r"\.svg, \.png, \.pdf, \.dot"):
+    with pytest.raises(GraphError, match=r"\.svg, \.png, \.pdf, \.dot, \.mmd"):
         draw(product).save(tmp_path / "z.bmp")
     assert not list(tmp_path.iterdir())
 
