@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen.affine import Dim, Index
+from codegen.aligned import aligned_bytes
 from codegen.build import build, open_team, require_toolchain
 from codegen.emit import (
     Unit,
@@ -276,13 +277,6 @@ class Executable:
         pointers = ffi.new("void *[]", [ffi.from_buffer(a) for a in held] or 1)
         scratch = aligned_bytes(self.workspace_bytes(sizes))
         self.entry(pointers, ffi.from_buffer(scratch), self.dims(sizes), self.team or ffi.NULL)
-
-
-def aligned_bytes(count: int, alignment: int = 64) -> npt.NDArray[np.uint8]:
-    """Give that many bytes, starting at a multiple of the alignment."""
-    raw = np.empty(count + alignment, np.uint8)
-    start = -raw.ctypes.data % alignment
-    return raw[start : start + count]
 
 
 def load(

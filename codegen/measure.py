@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen.affine import Dim, index_symbols, split
+from codegen.aligned import aligned_bytes
 from codegen.build import CompileError
 from codegen.build.cache import logger
-from codegen.compile import Executable, Plan, aligned_bytes, load
+from codegen.compile import Executable, Plan, load
 from codegen.notation import Tensor
 from codegen.program import Program
 from codegen.sizes import evaluate

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen.affine import Size
+from codegen.aligned import aligned_bytes, aligned_copy
 from codegen.build import find_toolchain
-from codegen.compile import Executable, Options, Plan, aligned_bytes, load, make_plan
+from codegen.compile import Executable, Options, Plan, load, make_plan
 from codegen.compile import freeze as freeze_plan
 from codegen.interpret import interpret
 from codegen.pause import collector_paused
@@ -303,7 +304,7 @@ class Step:
         for t in program.parameters:
             if t.name not in self._held:
                 value = of[t].value  # type: ignore[attr-defined]
-                self._held[t.name] = value.copy() if frozen else value
+                self._held[t.name] = aligned_copy(value, t.dtype) if frozen else value
         self._order = [program.outputs.index(lowered.results[n]) for n in nodes]
         self._choices = choices
         self._bound: dict[tuple[tuple[int, ...], ...], _Binding] = {}

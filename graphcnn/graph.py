@@ -12,6 +12,7 @@ import numpy.typing as npt
 import sympy
 
 from codegen.affine import Dim, Size
+from codegen.aligned import aligned_copy
 from codegen.notation import FLOATS, DType, Reduce, Tensor, indices
 from codegen.notation import statement as state
 from graphcnn.errors import DTypeError, GraphError, Origin, ShapeError, user_origin
@@ -312,7 +313,7 @@ def parameter(
         name_of(name, "parameter")
         array = array_of(value)
         chosen = dtype_of(dtype or ("float32" if array.dtype.kind == "f" else whole_dtype(array)))
-        held = np.array(array, dtype=chosen, order="C")
+        held = aligned_copy(array, chosen)
         shape = shape_of(held.shape)
     except GraphError as error:
         raise error.at(f"parameter {name!r}", origin) from None

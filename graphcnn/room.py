@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from codegen.compile import aligned_bytes
+from codegen.aligned import aligned_bytes
 
 LARGE = 16 << 10  # bytes of an array for which it pays to see where it starts
 KEPT = 2  # places for each result: while one is made, the one before may still be looked at

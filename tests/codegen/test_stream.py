@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import sympy
 
-from codegen.compile import Options, aligned_bytes, load, make_plan
+from codegen.aligned import aligned_bytes
+from codegen.compile import Options, load, make_plan
 from codegen.machine import Machine
 from codegen.nest import streams
 from codegen.notation import Statement, Tensor, indices, statement
