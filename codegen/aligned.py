@@ -19,6 +19,7 @@ LINE = 64  # bytes of a cache line, and of the widest vector register
 PAGE = 4096  # bytes after which addresses come to the same lines of a first cache
 STEP = 5 * LINE  # from one array's place in its page to the next one's
 LARGE = 4 * PAGE  # bytes of an array that may meet others
+HUGE = 2 << 20  # bytes of the large pages that a system may have
 
 _turns = itertools.count(1)
 
@@ -28,6 +29,15 @@ def aligned_bytes(count: int, alignment: int = LINE, after: int = 0) -> npt.NDAr
     raw = np.empty(count + alignment + after, np.uint8)
     start = -raw.ctypes.data % alignment + after
     return raw[start : start + count]
+
+
+def workspace(count: int) -> npt.NDArray[np.uint8]:
+    """Give that many bytes to work in; many of them start where large pages may start.
+
+    numpy asks for such pages from twice their size on. They take fewer entries of the table of
+    pages that a core remembers, and pieces of them do not meet by chance in the second cache.
+    """
+    return aligned_bytes(count, HUGE if count >= 2 * HUGE else LINE)
 
 
 def aligned_copy(array: npt.NDArray[np.generic], dtype: str) -> npt.NDArray[np.generic]:

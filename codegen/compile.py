@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen.affine import Dim, Index
-from codegen.aligned import aligned_bytes
+from codegen.aligned import workspace
 from codegen.build import build, open_team, require_toolchain
 from codegen.emit import (
     Unit,
@@ -275,7 +275,7 @@ class Executable:
             if not array.flags.c_contiguous or array.dtype != np.dtype(tensor.dtype):
                 raise ValueError(f"{tensor.name} must be a contiguous array of {tensor.dtype}")
         pointers = ffi.new("void *[]", [ffi.from_buffer(a) for a in held] or 1)
-        scratch = aligned_bytes(self.workspace_bytes(sizes))
+        scratch = workspace(self.workspace_bytes(sizes))
         self.entry(pointers, ffi.from_buffer(scratch), self.dims(sizes), self.team or ffi.NULL)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen.affine import Dim, index_symbols, split
-from codegen.aligned import aligned_bytes
+from codegen.aligned import aligned_bytes, workspace
 from codegen.build import CompileError
 from codegen.build.cache import logger
 from codegen.compile import Executable, Plan, load
@@ -156,7 +156,7 @@ def _ready(executable: Executable, named: Mapping[str, int], arrays: Arrays) -> 
     sizes = {d: named[d.name] for d in plan.program.dims}
     held = tuple(_array(t, sizes, arrays) for t in plan.arrays)
     ordered = [sizes[d] for d in plan.program.dims]
-    scratch = aligned_bytes(max(1, executable.workspace_bytes(ordered)))
+    scratch = workspace(max(1, executable.workspace_bytes(ordered)))
     scratch[:] = 0  # and so every page of it is there before the first run
     given = [ffi.from_buffer(a) for a in (*held, scratch)]
     pointers = ffi.new("void *[]", given[:-1] or 1)

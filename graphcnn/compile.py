@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen.affine import Size
-from codegen.aligned import aligned_bytes, aligned_copy
+from codegen.aligned import aligned_copy, workspace
 from codegen.build import find_toolchain
 from codegen.compile import Executable, Options, Plan, load, make_plan
 from codegen.compile import freeze as freeze_plan
@@ -400,7 +400,7 @@ class _Native:
         slots = {t: k for k, t in enumerate(order)}
         self._slots = [slots[t] for t in (*program.inputs, *program.outputs)]
         self._size = 0
-        self._scratch = ffi.from_buffer(aligned_bytes(64))
+        self._scratch = ffi.from_buffer(workspace(1))
 
     def run(self, arrays: Iterable[Array], bound: _Binding) -> None:
         """Run once on the inputs and outputs, in the order of the program."""
@@ -408,7 +408,7 @@ class _Native:
         for k, array in zip(self._slots, arrays):  # noqa: B905 (the check takes its time)
             pointers[k] = from_buffer(array)
         if bound.bytes > self._size:
-            self._scratch, self._size = from_buffer(aligned_bytes(bound.bytes)), bound.bytes
+            self._scratch, self._size = from_buffer(workspace(bound.bytes)), bound.bytes
         self._entry(pointers, self._scratch, bound.dims, self._team)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import graphcnn as g
-from codegen.aligned import LINE, PAGE, aligned_bytes, aligned_copy
+from codegen.aligned import HUGE, LINE, PAGE, aligned_bytes, aligned_copy, workspace
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (5, 7), (64, 64), (129, 257)])
@@ -33,3 +33,10 @@ def test_large_parameters_start_at_different_lines_of_their_pages() -> None:
     weights = [g.parameter(f"w{k}", np.zeros((8, 1024))).value for k in range(5)]
     assert len({w.ctypes.data % PAGE for w in weights}) == 5
     assert all(w.ctypes.data % LINE == 0 for w in weights)
+
+
+@pytest.mark.parametrize("count, start", [(0, LINE), (1, LINE), (HUGE, LINE), (3 * HUGE, HUGE)])
+def test_much_room_to_work_in_starts_at_a_large_page(count: int, start: int) -> None:
+    room = workspace(count)
+    assert room.size == count
+    assert count == 0 or room.ctypes.data % start == 0
