@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
-from codegen.affine import Dim, Index, Size, typical
+from codegen.affine import Dim, Index, Size, split, typical
+from codegen.aligned import LINE
 from codegen.machine import Machine
 from codegen.notation import BYTES, Access, Guard, Statement, Tensor, accesses, inside, rewritten
 from codegen.program import Program
@@ -384,13 +385,11 @@ def _pays(group: Group, passed: Sequence[Tensor], machine: Machine) -> bool:
     for kernel, letters in zip(group.kernels, group.letters, strict=True):
         for at, s in enumerate(kernel.statements):
             for a in s.reads:
-                used = {i for m in a.maps for i in m.free_symbols}
-                still = math.prod(
-                    n for n, d in zip(trips, letters, strict=True) if d[at] not in used
-                )
-                piece = _bytes(a.tensor) / math.prod(trips) * still
+                loops = zip((d[at] for d in letters), trips, strict=True)
+                times = math.prod(_fetches(a, i, n) for i, n in loops)
+                piece = _bytes(a.tensor) / math.prod(trips) * times
                 if a.tensor not in made and piece > machine.l2 / 2:
-                    again += _bytes(a.tensor) * (still - 1)
+                    again += _bytes(a.tensor) * (times - 1)
     if again > sum(map(_bytes, passed)):
         return False
     whole_too = zip(group.kernels, group.inner, strict=True)
@@ -399,6 +398,16 @@ def _pays(group: Group, passed: Sequence[Tensor], machine: Machine) -> bool:
     whole = sum(_work(s, machine) for k in group.kernels for s in k.statements)
     inner = sum(_work(s, machine) for k in group.inner for s in k.statements)
     return inner * math.prod(trips) <= SLOWER * whole
+
+
+def _fetches(access: Access, index: Index, trips: int) -> float:
+    """How often so many iterations along an index fetch the same cache line."""
+    if not any(index in m.free_symbols for m in access.maps):
+        return trips
+    step = split(access.maps[-1])[1].get(index, 0)
+    if not step or not step.is_Integer:
+        return 1
+    return max(1, min(LINE // (BYTES[access.tensor.dtype] * abs(int(step))), trips))
 
 
 def _work(s: Statement, machine: Machine) -> float:

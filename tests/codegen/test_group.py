@@ -189,3 +189,21 @@ def test_small_arrays_that_crowd_the_first_cache_are_made_slice_by_slice() -> No
     assert [str(n) for g in roomy.groups for _, n in g.outer] == ["64"]
     assert [str(n) for g in crowded.groups for _, n in g.outer] == ["64", "8"]
     assert_agree([integers(crowded.program)], crowded.options)
+
+
+def test_no_loop_runs_through_the_rows_of_what_is_read() -> None:
+    """Each of its iterations would fetch lines of 16 elements for one of them: 16 times all."""
+    n, c, u = indices("n c u")
+    x, filters = Tensor("x", (16, 79, 21, 21)), Tensor("filters", (9, 79, 5))
+    turned, y = Tensor("turned", (79, 21, 21, 16)), Tensor("y", (9, 21, 17, 16))
+    sizes = {k: 9, j: 21, i: 17, n: 16, c: 79, u: 5}
+    program = Program(
+        (x, filters),
+        (y,),
+        (
+            statement(turned[c, i, j, n], "=", x[n, c, i, j], {c: 79, i: 21, j: 21, n: 16}),
+            statement(y[k, j, i, n], "+=", filters[k, c, u] * turned[c, i + u, j, n], sizes),
+        ),
+    )
+    groups = make_plan(program).groups
+    assert [group.outer for group in groups] == [(), ()]
