@@ -13,17 +13,20 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
 import sympy
 
-from codegen.affine import Index, Size, split
-from codegen.notation import Guard, Reduce, Statement, Tensor, accesses, rewritten
+from codegen.affine import Index, Size, split, typical
+from codegen.notation import Access, Guard, Reduce, Statement, Tensor, accesses, rewritten
 from codegen.notation import statement as state
 from codegen.program import Program
 from codegen.rewrite.maps import injective, mixed_radix
+
+NEAR = 1 << 18  # elements that stay near a core
+PADDED = 7  # points that may be visited while one element is copied from afar
 
 
 def gather(program: Program) -> Program:
@@ -44,18 +47,24 @@ def _nothing(tensor: Tensor) -> Statement:
     return state(tensor[at], Reduce.SET, sympy.S.Zero)
 
 
-def gathered(statement: Statement) -> Iterator[Statement]:
-    """Give the statements that gather what one statement scatters."""
+def gathered(
+    statement: Statement, through: Collection[Tensor] | None = None
+) -> Iterator[Statement]:
+    """Give the statements that gather what one statement scatters.
+
+    They move through these operands rather than others, by default through those of least work.
+    """
     axis = _overlapping(statement)
     if statement.op is not Reduce.SUM or statement.bindings or axis is None:
         yield statement
         return
-    solved = _invert(statement, axis)
+    through = _through(statement, axis) if through is None else through
+    solved = _invert(statement, axis, through)
     if solved is None:
         yield statement
         return
     for part in solved:
-        yield from gathered(part)
+        yield from gathered(part, through)
 
 
 def _overlapping(statement: Statement) -> int | None:
@@ -69,20 +78,69 @@ def _overlapping(statement: Statement) -> int | None:
     return None
 
 
-def _invert(statement: Statement, axis: int) -> list[Statement] | None:
-    """Solve `h = s·i + Σ d·u + c` for the index i that reaches furthest, where that can be done.
+def _invert(statement: Statement, axis: int, through: Collection[Tensor]) -> list[Statement] | None:
+    """Solve `h = s·i + Σ d·u + c` for one of the indices, where that can be done.
 
-    That leaves the fewest points to visit: so many rows of each phase of h, of which there are s,
-    times the lengths of the others.
+    The one that reaches furthest leaves the fewest points to visit: so many rows of each phase of
+    h, of which there are s, times the lengths of the others.
     """
     _, coefficients = split(statement.maps[axis])
     elsewhere = {s for a, m in enumerate(statement.maps) if a != axis for s in m.free_symbols}
     if elsewhere & set(coefficients) or not all(c.is_Integer for c in coefficients.values()):
         return None
-    reach = {i: _length(statement.sizes[i]) * abs(int(c)) for i, c in coefficients.items()}
+    reach = _reaches(statement, axis)
     ordered = sorted(coefficients, key=lambda i: (reach[i], i.name), reverse=True)
+    moved = {i: {a.tensor for a in _moved(statement, i)} for i in ordered}
+    ordered.sort(key=lambda i: moved[i].isdisjoint(through))
     found = (_solve(statement, axis, i) for i in ordered)
     return next((parts for parts in found if parts is not None), None)
+
+
+def _through(statement: Statement, axis: int) -> Collection[Tensor]:
+    """Give the operands to move through where reaches alone are no good guide; or none.
+
+    What the solved index moves through is read beyond its ends, and so copied with zeros around it.
+    Where that is more than stays near a core, fewer points do not always pay: it has to come from
+    afar, while tiles leave out many of the points that see zeros of what is near.
+    """
+    choices = {i: _padded(statement, i) for i in _reaches(statement, axis)}
+    if all(elements <= NEAR for elements, _ in choices.values()):
+        return ()
+    written = math.prod(map(typical, statement.sizes.values()))
+
+    def work(index: Index) -> float:
+        elements, points = choices[index]
+        return points + PADDED * elements if elements > NEAR else math.sqrt(points * written)
+
+    return {a.tensor for a in _moved(statement, min(choices, key=work))}
+
+
+def _moved(statement: Statement, index: Index) -> list[Access]:
+    return [a for a in accesses(statement.body) if index in a.free_symbols]
+
+
+def _reaches(statement: Statement, axis: int) -> dict[Index, float]:
+    """How far each index of a coordinate of the left side moves along it."""
+    coefficients = split(statement.maps[axis])[1]
+    return {i: _length(statement.sizes[i]) * abs(c) for i, c in coefficients.items()}
+
+
+def _padded(statement: Statement, solved: Index) -> tuple[float, float]:
+    """Give how many elements are padded and points visited if all axes are solved alike.
+
+    That is for the indices that move through the same operands as this one.
+    """
+    moved = _moved(statement, solved)
+    elements = float(sum(math.prod(map(typical, a.tensor.shape)) for a in moved))
+    points = float(math.prod(map(typical, statement.sizes.values())))
+    for axis, size in enumerate(statement.target.shape):
+        reach = _reaches(statement, axis)
+        alike = [i for i in reach if any(i in a.free_symbols for a in moved)]
+        if len(reach) == 2 and len(alike) == 1 and math.isfinite(sum(reach.values())):
+            own = reach[alike[0]]
+            elements *= (typical(size) + sum(reach.values()) - own) / own
+            points *= typical(size) / own
+    return elements, points
 
 
 def _solve(statement: Statement, axis: int, solved: Index) -> list[Statement] | None:

@@ -116,6 +116,21 @@ def test_gather_solves_for_what_reaches_furthest() -> None:
     agree(few, dy=np.arange(4), w=np.arange(7))
 
 
+@pytest.mark.parametrize(
+    "channels, padded", [(128, "dy"), (1, "w")], ids=["weights that are far", "all is near"]
+)
+def test_gather_does_not_pad_what_is_far_for_a_few_points_less(channels: int, padded: str) -> None:
+    """A filter of 11 reaches further than 9 results, but may be more than stays near a core."""
+    c = indices("c")[0]
+    dx, dy = x(channels, 19, 19, name="dx"), x(128, 9, 9, name="dy")
+    w = x(128, channels, 11, 11, name="w")
+    sizes = {k: 128, c: channels, i: 9, j: 9, u: 11, v: 11}
+    scattered = statement(dx[c, i + u, j + v], "+=", w[k, c, u, v] * dy[k, i, j], sizes)
+    (found,) = gather(program(scattered)).statements
+    beyond = {a.tensor.name for a in found.reads if any(len(m.free_symbols) > 1 for m in a.maps)}
+    assert beyond == {padded}
+
+
 def test_gather_solves_for_another_where_that_cannot_be_done() -> None:
     mirrored = program(
         statement(x(13, name="dx")[u - 2 * i + 6], "+=", x(4, name="dy")[i] * x(7, name="w")[u])
