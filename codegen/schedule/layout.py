@@ -23,6 +23,7 @@ from codegen.machine import Machine
 from codegen.names import unused
 from codegen.notation import Access, Guard, Reduce, Statement, Tensor, accesses, rewritten
 from codegen.program import Program
+from codegen.schedule.collapse import collapse
 from codegen.schedule.contraction import contraction
 from codegen.schedule.copies import with_copies, without_copies
 from codegen.schedule.order import SHORTEST, cost, far_first, stride
@@ -186,7 +187,8 @@ def _decide(layout: Layout, at: int, machine: Machine) -> float:
     statement = layout.program.statements[at]
     current, _ = _formed(layout, at)
     tile = tile_of(current, machine)
-    best, chosen = (tile.cycles if tile else math.inf), None
+    merged = tile_of(collapse((current,))[0], machine)  # as it runs if it stays as it is
+    best, chosen = min((t.cycles for t in (tile, merged) if t), default=math.inf), None
     widest = machine.lanes(statement.target.dtype)
     narrowest = widest * machine.full // machine.vector
     nest = contraction(current)

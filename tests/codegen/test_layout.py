@@ -489,3 +489,11 @@ def test_packed_filters_are_copied_forwards_and_read_backwards() -> None:
     texts = [str(s).partition("   ")[0] for s in made.laid_out.statements]
     assert texts[0] == "w_packed1[cb,k,u,cl] = w[k,16·cb + cl,u]"
     assert texts[1].endswith("dy[k,i + u]·w_packed1[cb,k,2 - u,cl]")
+
+
+def test_images_that_are_one_long_row_to_a_sum_are_left_as_they_are() -> None:
+    """961 pixels fill vectors; 31 of a row do not, and to turn them is one more walk over all."""
+    x, w, y = Tensor("x", (2, 145, 31, 31)), Tensor("w", (99, 145)), Tensor("y", (2, 99, 31, 31))
+    sizes = {n: 2, k: 99, i: 31, j: 31, c: 145}
+    one = state(y[n, k, i, j], "+=", w[k, c] * x[n, c, i, j], sizes)
+    assert lay_out(Program((x, w), (y,), (one,)), Machine()).statements == (one,)
