@@ -101,7 +101,9 @@ def _through(statement: Statement, axis: int) -> Collection[Tensor]:
 
     What the solved index moves through is read beyond its ends, and so copied with zeros around it.
     Where that is more than stays near a core, fewer points do not always pay: it has to come from
-    afar, while tiles leave out many of the points that see zeros of what is near.
+    afar, while tiles leave out many of the points that see zeros of what is near. About how many
+    was measured on layers of large filters: the geometric mean of all points and those that see no
+    zeros tells best which way is quicker.
     """
     choices = {i: _padded(statement, i) for i in _reaches(statement, axis)}
     if all(elements <= NEAR for elements, _ in choices.values()):
@@ -122,7 +124,10 @@ def _moved(statement: Statement, index: Index) -> list[Access]:
 def _reaches(statement: Statement, axis: int) -> dict[Index, float]:
     """How far each index of a coordinate of the left side moves along it."""
     coefficients = split(statement.maps[axis])[1]
-    return {i: _length(statement.sizes[i]) * abs(c) for i, c in coefficients.items()}
+    return {
+        i: _length(statement.sizes[i]) * abs(int(c)) if c.is_Integer else math.inf
+        for i, c in coefficients.items()
+    }
 
 
 def _padded(statement: Statement, solved: Index) -> tuple[float, float]:
