@@ -86,7 +86,9 @@ def _machine(results: Results) -> Iterator[str]:
     ]
     yield f"FMA peak: {', '.join(peaks)}."
     yield (
-        "Times are medians of bursts that took turns in one run. Ratio: the best peer's time ÷ "
+        "Times are medians of bursts that took turns in one run. A burst waits, while patience "
+        "lasts, until others leave the machine alone and its cores are near each other: while they "
+        "are far apart all take longer, and ours may lose more. Ratio: the best peer's time ÷ "
         "ours, above 1 where ours is faster. Share: of the FMA peak, counted by the operations of "
         "the direct sums. ±: half the distance of the quartiles. †: in half of the rounds or more, "
         "others used the machine too. ‡: in half of our bursts or more, the cores were far apart."

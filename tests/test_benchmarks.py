@@ -351,7 +351,8 @@ def test_where_cores_stay_far_apart_it_is_said() -> None:
     assert "| lenet batch 32 ‡ |" in markdown(canned(row))
 
 
-def test_a_number_that_comes_back_has_been_at_the_other_thread() -> None:
+def test_two_threads_that_hand_over_a_number_both_come_to_an_end() -> None:
+    """Neither does unless it sees every turn of the other."""
     assert 1e-9 < round_trip() < 1e-2
 
 
