@@ -20,10 +20,11 @@ from typing import Any, TypeAlias
 import sympy
 
 from codegen.affine import Dim, Size
+from codegen.aligned import LINE
 from codegen.notation import Tensor
 from codegen.sizes import evaluate
 
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
+ALIGNMENT = LINE  # of whatever starts in it
 TYPICAL = (1, 4, 16, 64, 256)  # values of dims for which placements are compared
 MOVES = 80  # attempts to better a placement
 GOOD = 1.03  # times the bytes that live at the same time: not worth another attempt

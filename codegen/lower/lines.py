@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from codegen.aligned import LINE
 from codegen.machine import Machine
 from codegen.nest import Node, Store
 from codegen.notation import BYTES, Access, Statement, Tensor
@@ -18,7 +19,6 @@ from codegen.schedule.group import FAR
 from codegen.schedule.order import stride
 from codegen.schedule.search import Segment
 from codegen.schedule.tile import Tile
-from codegen.schedule.traffic import LINE
 
 PAGE = 4096  # bytes within which processors see where reads lead to
 

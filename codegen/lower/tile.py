@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import sympy
 
 from codegen.affine import Index, split
+from codegen.aligned import LINE
 from codegen.freeze import size_of, whole
 from codegen.lower.lines import ahead, far, streamed
 from codegen.lower.loops import ZERO
@@ -48,7 +49,6 @@ from codegen.notation import BYTES, Access, Statement, Tensor
 from codegen.schedule.order import SHORTEST, stride
 from codegen.schedule.search import FEWEST, Segment, apart
 from codegen.schedule.tile import Tile
-from codegen.schedule.traffic import LINE
 
 TURNED = ("float32x16", "float32x8", "float32x4", "float64x8", "float64x4")  # of the runtime
 Finish = Callable[[Expression], list[Node]]

@@ -33,6 +33,7 @@ from codegen.names import unused
 from codegen.notation import FLOATS, Access, DType, Reduce, Statement, Tensor, inside
 from codegen.notation import statement as state
 from codegen.program import Program
+from codegen.rewrite.gather import NEAR
 from codegen.rewrite.phases import View, Views, in_phases, operands, unseen
 from codegen.rewrite.settle import without_unit_indices
 
@@ -45,7 +46,6 @@ WORTH = 0.85  # the part of the direct work that the new way must not exceed
 MOVE = 3.0  # multiply-adds that take as long as bringing one element to memory and back
 MOVE_PHASED = 10.0  # the same in two dimensions over phases, which leave short rows
 MOVE_FAR = 16.0  # the same for weights that are more than stays near a core
-NEAR = 1 << 18  # elements that stay near
 AT_HAND = 6 << 20  # elements that the last cache can hold beside others
 READ, READ_FAR = 4.0, 16.0  # multiply-adds that take as long as reading one from there, and beyond
 

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from codegen.aligned import LINE
 from codegen.machine import Machine
 from codegen.notation import BYTES
 from codegen.schedule.contraction import Contraction, Operand, Skip
 from codegen.schedule.rows import Column, Rows, rows_of
-from codegen.schedule.traffic import LINE, fetched_once
+from codegen.schedule.traffic import fetched_once
 from codegen.schedule.window import Window, slid, windows
 
 BUSY = 5.0  # cycles until a result can be added to: a step takes no less

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from codegen.aligned import LINE
 from codegen.notation import BYTES
 from codegen.schedule.contraction import Axis, Contraction, Operand
 
 FILLED = 0.8  # the part of a cache that one operand after the other can count on
-LINE = 64  # bytes that come together
 ORDERED = 3  # loops whose order is tried; the shortest others stay inside
 
 Footprints = Callable[[frozenset[int]], tuple[float, ...]]
