@@ -1,9 +1,9 @@
 """From a picture to Mermaid, the text that wikis and code hosts draw by themselves.
 
-Before: draw(z, gradients=True)        After: flowchart TD
-                                                n0(["<b>x</b><br>input"]):::input
-                                                n2["<b>z</b>  multiply<br>z = x · y"]:::result
-                                                n0 --> n2
+Before: draw(z)        After: flowchart TD
+                                  n0(["<b>x</b><br>input"]):::input
+                                  n2["<b>z</b>  multiply<br>z = x · y"]:::loss
+                                  n0 -->|"scalar"| n2
 
 Boxes have the colours of their roles and arrows those of the gradients that they carry; text in a
 box has one colour.
