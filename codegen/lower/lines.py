@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
+from codegen.affine import Index
 from codegen.aligned import LINE
 from codegen.machine import Machine
-from codegen.nest import Node, Store
+from codegen.nest import Element, Fetch, Node, Store
 from codegen.notation import BYTES, Access, Statement, Tensor
 from codegen.schedule.group import FAR
 from codegen.schedule.order import stride
@@ -47,19 +49,31 @@ def far(
     return beyond and lane is not None and not streamed(s, done, lane, machine)
 
 
-def ahead(s: Statement, part: Access, tile: Tile, lane: Segment, machine: Machine) -> int:
-    """How many bytes beyond a vector of an operand lies what the next block of lanes reads.
+def ahead(
+    s: Statement,
+    part: Access,
+    read: Element,
+    tile: Tile,
+    along: tuple[Index, Segment, int],
+    machine: Machine,
+) -> list[Node]:
+    """Ask for the lines that the next block of an index reads of an operand.
 
-    It is 0 where that need not be asked for: it is near, or follows what was read just before.
+    Here an element is read, and the last of `along` says how many values of the index are read from
+    there on. Nothing is asked for that is near, or follows what was read just before.
     """
+    index, segment, count = along
     size = BYTES[part.tensor.dtype]
-    steps = [stride(part.tensor, part.maps, i) for i in (*tile.reduced, *dict(tile.rows))]
-    jumps = any(n.is_Integer and size * n >= PAGE for n in steps)
-    beside = stride(part.tensor, part.maps, tile.lane) == 1
-    again = lane.stop - lane.start > lane.block
+    others = [i for i in (*tile.reduced, *dict(tile.rows)) if i != index]
+    step, *steps = (size * stride(part.tensor, part.maps, i) for i in (index, *others))
+    jumps = any(n.is_Integer and n >= PAGE for n in steps)
+    beside = step.is_Integer and 0 < step < LINE
+    again = segment.stop - segment.start > segment.block
     if not (jumps and beside and again and _bytes(part.tensor) > FAR * machine.l3):
-        return 0
-    return size * (lane.block + min(lane.block, tile.width) - 1)
+        return []
+    last = int(step) * (segment.block + count - 1)
+    place = replace(read, dtype=part.tensor.dtype)
+    return [Fetch(place, n) for n in range(last, last - int(step) * count, -LINE)]
 
 
 def _bytes(tensor: Tensor) -> int:

@@ -199,11 +199,26 @@ class _Block:
         kind = _in_memory(vector) if moving else self.kind
         return Element(self.writer.array(part.tensor), tuple(at), kind)
 
-    def next_line(self, part: Access, read: Element) -> list[Node]:
+    def lane_ahead(self, part: Access, read: Element) -> list[Node]:
         """Ask for the line that the next block of lanes reads where it now reads a vector."""
-        machine = self.writer.machine
-        reach = ahead(self.s, part, self.tile, self.lane, machine) if self.lane else 0
-        return [Fetch(replace(read, dtype=self.kind), reach)] if reach else []
+        if self.lane is None:
+            return []
+        along = self.tile.lane, self.lane, self.width
+        return ahead(self.s, part, read, self.tile, along, self.writer.machine)
+
+    def rows_ahead(self, parts: Sequence[Access]) -> list[Node]:
+        """Ask for the lines that the next block of rows reads where it now reads numbers."""
+        nodes: list[Node] = []
+        for part in parts:
+            moving = {i for m in part.maps for i in m.free_symbols}
+            read = self.read(part, self.kind, None)
+            for i, segment in self.rows.items() if self.tile.lane not in moving else ():
+                along = i, segment, segment.block
+                asks = ahead(self.s, part, read, self.tile, along, self.writer.machine)
+                first = Let(self.letter(i), "int64", self.starts[i])
+                others = [j for j in self.rows if j in moving - {i}]
+                nodes += self.each_of(others, [first, *asks]) if asks else []
+        return unrolled(nodes)
 
     def product(
         self,
@@ -377,10 +392,11 @@ class _Block:
 
         passing = max(parts, key=elements)
         again = [p for p in wide if elements(p) < self.count() * self.vectors]
+        before = self.rows_ahead(parts)
         if not again:
-            return self.each_cell([Store(cell, self.product(cell.dtype, self.shift), "+=")])
+            add = self.each_cell([Store(cell, self.product(cell.dtype, self.shift), "+=")])
+            return [*before, *add]
         known: dict[Access, Element] = {}
-        before: list[Node] = []
         here: list[Node] = []
         for part in again:
             name = self.names.fresh("held")
@@ -388,7 +404,7 @@ class _Block:
             more = self.m if self.vectors > 1 else None
             known[part] = Element(name, (self.place(more, self.vectors, of=moved),), cell.dtype)
             read = self.read(part, cell.dtype, self.shift)
-            held = [Store(known[part], read), Hold(known[part]), *self.next_line(part, read)]
+            held = [Store(known[part], read), Hold(known[part]), *self.lane_ahead(part, read)]
             fill = self.beside(held)
             room = self.vectors * math.prod(self.rows[i].block for i in moved)
             some = [Scratch(name, cell.dtype, room), *self.each_of(moved, fill)]
@@ -405,7 +421,8 @@ class _Block:
 
         What the first row sees, but for the last step, is there before; each row goes a step on.
         """
-        part = [p for p in sympy.Mul.make_args(self.s.body) if isinstance(p, Access)][operand]
+        parts = [p for p in sympy.Mul.make_args(self.s.body) if isinstance(p, Access)]
+        part = parts[operand]
         axis, terms = next((k, t) for k, m in enumerate(part.maps) if row in (t := split(m)[1]))
         step, gap, taps = int(terms[row]), int(terms[tap]), int(self.s.sizes[tap])
         reach = gap * (taps - 1) + 1
@@ -423,7 +440,7 @@ class _Block:
             at = (*there.at[:axis], plus((there.at[axis], ahead)), *there.at[axis + 1 :])
             here = place(*before, ahead)
             there = replace(there, at=at)
-            body = self.beside([Store(here, there), Hold(here), *self.next_line(part, there)])
+            body = self.beside([Store(here, there), Hold(here), *self.lane_ahead(part, there)])
             low, high = Number(start, "int64"), Number(stop, "int64")
             return Loop(ahead.name, (low,), (high,), tuple(body))
 
@@ -439,7 +456,8 @@ class _Block:
             look(0, reach - step),
             self.each(row, [look(reach - step, reach, along), *add]),
         ]
-        return unrolled(self.each_of([i for i in self.rows if i in moving - {row}], nodes))
+        nodes = self.each_of([i for i in self.rows if i in moving - {row}], nodes)
+        return [*self.rows_ahead(parts), *unrolled(nodes)]
 
     def turned(self, edge: str) -> list[Transpose]:
         """Turn what the lanes hold into rows where it is these that are neighbours in memory."""

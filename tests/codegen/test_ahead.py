@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from codegen.aligned import LINE
 from codegen.compile import Options, make_plan
 from codegen.machine import Machine
 from codegen.notation import Tensor, indices, statement
@@ -29,6 +30,20 @@ def sliding(columns: int) -> Program:
     return Program((w, x), (y,), (statement(y[c, i, j], "+=", w[c, k, u] * x[k, i + u, j]),))
 
 
+def apart(pixels: int, step: int = 2) -> Program:
+    """Lanes run along filters, and each of several pixels is one number of every channel."""
+    w, x = Tensor("w", (8, 16)), Tensor("x", (8, 2, step * pixels))
+    y = Tensor("y", (2, pixels, 16))
+    return Program((w, x), (y,), (statement(y[i, j, k], "+=", w[c, k] * x[c, i, step * j]),))
+
+
+def taps(pixels: int) -> Program:
+    """The same under a window of three taps that slides along the pixels."""
+    w, x = Tensor("w", (8, 3, 16)), Tensor("x", (8, 2, pixels + 2))
+    y = Tensor("y", (2, pixels, 16))
+    return Program((w, x), (y,), (statement(y[i, j, k], "+=", w[c, u, k] * x[c, i, j + u]),))
+
+
 def asked(program: Program, machine: Machine = SMALL) -> list[int]:
     """How many bytes beyond what they read loops ask for."""
     text = own_text(make_plan(program, Options(machine=machine, layouts=False, exact=True)))
@@ -41,6 +56,7 @@ PAIRS = [
     *itertools.product(PRODUCTS, (SMALL, NARROW)),
     (sliding(1024), SMALL),
     (sliding(1030), SMALL),
+    *itertools.product((apart(600), apart(600, 5), taps(1030)), (SMALL, NARROW)),
 ]
 
 
@@ -54,13 +70,27 @@ def test_results_are_the_same(program: Program, machine: Machine) -> None:
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_asking_for_what_lies_beyond_an_array_reads_nothing(compiler: str) -> None:
     options = Options(machine=SMALL, layouts=False, exact=True)
-    programs = (product(1024), product(1030), sliding(1024))
+    programs = (product(1024), product(1030), sliding(1024), apart(600), apart(600, 5))
     assert_clean([(integers(program), options) for program in programs], compiler)
 
 
 def test_a_loop_asks_for_the_end_of_what_its_next_block_reads() -> None:
     """Four vectors of 16 numbers at once: the next block of them starts 64 numbers on."""
     assert asked(product(1024)) == [4 * (4 * 16 + 15)]
+
+
+@pytest.mark.parametrize("step", [2, 3, 4, 5])
+def test_every_line_that_the_next_numbers_lie_in_is_asked_for(step: int) -> None:
+    """They lie from the last number of this block to that of the next, a line apart."""
+    program = apart(600, step)
+    plan = make_plan(program, Options(machine=SMALL, layouts=False, exact=True))
+    block = re.findall(r"rows j by (\d+)", plan.stages["schedules"])[0]  # then of its rival
+    numbers = [4 * step * (int(block) * n - 1) for n in (1, 2)]
+    reaches = asked(program)
+    assert reaches[0] == numbers[1]
+    gaps = [further - n for further, n in itertools.pairwise([*reaches, numbers[0]])]
+    assert all(0 < gap <= LINE for gap in gaps)
+    assert gaps[:-1] == [LINE] * (len(gaps) - 1)
 
 
 def test_what_is_near_is_not_asked_for() -> None:
