@@ -135,14 +135,14 @@ class Store:
 class Transpose:
     """Write a few vectors as columns: `place[pitch·l + r] = value[step·r + l]`.
 
-    There are `rows` of them, at most as many as a vector has elements.
+    There are `rows` of them; where a vector has more elements, the last in each column are zero.
     """
 
     place: Element
     pitch: int
     value: Element
     step: int
-    rows: int
+    rows: Expression
 
 
 @dataclass(frozen=True)
@@ -234,9 +234,13 @@ def names_in(function_body: tuple[Node, ...], arrays: tuple[Array, ...]) -> set[
                     into(inner)
             case Let(_, _, value):
                 of(value)
-            case Store(place, value) | Transpose(place, _, value):
+            case Store(place, value):
                 of(place)
                 of(value)
+            case Transpose(place, _, value, _, rows):
+                of(place)
+                of(value)
+                of(rows)
             case Fetch(place) | Hold(place):
                 of(place)
 
@@ -321,7 +325,7 @@ def show(node: Node) -> Iterator[str]:
         case Store(place, value, op):
             yield f"{'stream ' if node.streamed else ''}{spell(place)} {op} {spell(value)}"
         case Transpose(place, pitch, value, step, rows):
-            yield f"transpose {spell(place)} by {pitch} = {rows} of {spell(value)} by {step}"
+            yield f"transpose {spell(place)} by {pitch} = {spell(rows)} of {spell(value)} by {step}"
         case Fetch(place, ahead):
             yield f"fetch {spell(place)}{f' and {ahead} bytes' if ahead else ''}"
         case Hold(place):

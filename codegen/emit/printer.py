@@ -171,7 +171,8 @@ class Printer:
                 to, first = (
                     self.element(replace(e, dtype=kind.partition("x")[0])) for e in (place, value)
                 )
-                yield f"{pad}transpose_{kind}(&{to}, {pitch}, &{first}, {step}, {rows});"
+                count = self.expression(rows)
+                yield f"{pad}transpose_{kind}(&{to}, {pitch}, &{first}, {step}, {count});"
             case Fetch(place, 0):
                 yield f"{pad}FETCH(&{self.expression(place)});"
             case Fetch(place, ahead):

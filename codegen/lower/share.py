@@ -237,8 +237,9 @@ def _work(node: Node) -> float:
             return 1 + sum(map(_work, body))
         case Let(_, _, value) | Store(_, value):
             return 1 + _operations(value)
-        case Transpose(_, _, _, _, rows):
-            return float(rows * rows)
+        case Transpose(_, _, value):
+            _, _, rows = str(value.dtype).removesuffix("@").partition("x")
+            return float(rows) ** 2
     return 0
 
 

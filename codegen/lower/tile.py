@@ -476,7 +476,9 @@ class _Block:
             start = Apply("*", (place, Number(width, "int64")), "int64")
             to = Element(name, (Number(first, "int64"),), self.kind)
             source = Element(edge, (start,), _in_memory(self.vector(width)))
-            found.append(Transpose(to, pitch, source, step, min(width, rows - first)))
+            found.append(
+                Transpose(to, pitch, source, step, Number(min(width, rows - first), "int64"))
+            )
         return found
 
     def stored(

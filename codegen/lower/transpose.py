@@ -2,6 +2,8 @@
 
 Before: for i: for j in lanes: y[i,j] = x[j,i]      each lane reads a row of its own
 After:  for i by 16: for j by 16: transpose 16 rows of x into 16 rows of y
+
+Where rows do not fill the last block, it reaches back over some that were written before.
 """
 
 from __future__ import annotations
@@ -10,13 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from codegen.affine import Index
+import sympy
+
+from codegen.affine import Index, bounds, nonnegative, split
+from codegen.freeze import whole
 from codegen.lower.loops import ZERO
 from codegen.lower.tile import TURNED
 from codegen.machine import Machine
 from codegen.names import Names
-from codegen.nest import Element, Loop, Node, Number, Store, Transpose
-from codegen.notation import FLOATS, Access, Reduce, Statement, Tensor
+from codegen.nest import Apply, Element, Expression, Let, Loop, Name, Node, Number, Transpose
+from codegen.notation import FLOATS, Access, Guard, Reduce, Statement, Tensor
 from codegen.schedule.order import stride
 
 
@@ -66,22 +71,27 @@ def transposed(writer: Writer, s: Statement) -> list[Node] | None:
     (read,) = s.reads
     place, value = writer.element(s.target, s.maps), writer.element(read.tensor, read.maps)
     along, down = writer.names.letter(turn.along), writer.names.letter(turn.down)
-    across, end = Number(turn.across, "int64"), Number(turn.length, "int64")
-    stop = Number(turn.length // width * width, "int64")
-    rows = replace(value, dtype=f"{dtype}x{width}@")
-    block = Transpose(place, turn.pitch, rows, turn.step, width)
-    inner = Loop(along, (ZERO,), (across,), (block,), width)
-    nests = [Loop(down, (ZERO,), (stop,), (inner,), width, shared=True)]
-    if stop != end:
-        one = Loop(along, (ZERO,), (across,), (Store(place, value),))
-        nests.append(Loop(down, (stop,), (end,), (one,), shared=True))
+    rows: Expression = Number(width, "int64")
+    for g in s.guards:  # beyond them all is zero
+        left = whole(sympy.sympify(g.size) - g.expr, writer.names.letter)
+        rows = Apply("imin", (rows, left), "int64")
+    vectors = replace(value, dtype=f"{dtype}x{width}@")
+    block: Node = Transpose(place, turn.pitch, vectors, turn.step, rows)
+    block = Loop(along, (ZERO,), (Number(turn.across, "int64"),), (block,), width)
+    stop = Number(turn.length, "int64")
+    nest = Loop(down, (ZERO,), (stop,), (block,), width, shared=True)
+    if turn.length % width:
+        start = writer.names.fresh(f"{down}_start")
+        last = Number(turn.length - width, "int64")
+        at = Let(down, "int64", Apply("imin", (Name(start), last), "int64"))
+        nest = replace(nest, index=start, body=(at, block))
     outer = tuple(i for i, _ in s.box if i not in (turn.along, turn.down))
-    return [node for nest in nests for node in writer.loops(outer, s, [nest], shared=True)]
+    return writer.loops(outer, s, [nest], shared=True)
 
 
 def _turn(s: Statement) -> Turn | None:
-    """The indices of a plain copy, if neighbours in one array are not neighbours in the other."""
-    if s.op is not Reduce.SET or not isinstance(s.body, Access) or s.guards or s.bindings:
+    """The indices of a copy, if neighbours in one array are not neighbours in the other."""
+    if s.op is not Reduce.SET or not isinstance(s.body, Access) or s.bindings:
         return None
     source, sizes = s.body, s.sizes
     if s.target.dtype not in FLOATS or source.tensor.dtype != s.target.dtype:
@@ -95,9 +105,19 @@ def _turn(s: Statement) -> Turn | None:
         return None
     if not (step.is_Integer and pitch.is_Integer and step > 0 and pitch > 0):
         return None
+    if not all(_ends(g, s, along, down) for g in s.guards):
+        return None
     return Turn(along, across, int(step), down, length, int(pitch))
 
 
 def _beside(s: Statement, tensor: Tensor, maps: tuple[Any, ...]) -> Index | None:
     """The index along which a tensor is walked through element by element."""
     return next((i for i, n in s.box if n != 1 and stride(tensor, maps, i) == 1), None)
+
+
+def _ends(guard: Guard, s: Statement, along: Index, down: Index) -> bool:
+    """Whether a guard only says how many elements of a row there are."""
+    moved = split(guard.expr)[1]
+    return (
+        moved.get(along) == 1 and down not in moved and nonnegative(bounds(guard.expr, s.sizes)[0])
+    )

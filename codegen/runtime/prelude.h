@@ -176,8 +176,8 @@ VECTOR(double, float64x8, 64);
     static inline UNUSED void transpose_##kind( \
         type *to, int64_t pitch, const type *from, int64_t step, int64_t rows) { \
         for (int64_t l = 0; l < width; ++l) { \
-            for (int64_t r = 0; r < rows; ++r) { \
-                to[pitch * l + r] = from[step * r + l]; \
+            for (int64_t r = 0; r < width; ++r) { \
+                to[pitch * l + r] = r < rows ? from[step * r + l] : 0; \
             } \
         } \
     }

@@ -13,7 +13,7 @@ from typing import Any
 import sympy
 
 from codegen.affine import Index, as_size, index_symbols
-from codegen.notation import Access, Reduce, Statement, Tensor, accesses, walk
+from codegen.notation import Access, Guard, Reduce, Statement, Tensor, accesses, walk
 
 Site = tuple[Tensor, tuple[Any, ...]]
 
@@ -53,7 +53,9 @@ def _uniform(statements: tuple[Statement, ...], pair: set[Index]) -> bool:
 
 def _fits(statement: Statement, outer: Index, inner: Index) -> bool:
     pair = {outer, inner}
-    if statement.bindings or statement.guards or len(pair & set(statement.sizes)) != 2:
+    if statement.bindings or len(pair & set(statement.sizes)) != 2:
+        return False
+    if any(pair & set(index_symbols(g.expr)) for g in statement.guards):
         return False
     if (outer in statement.parallel) != (inner in statement.parallel):
         return False
@@ -92,6 +94,9 @@ def _rewritten(statement: Statement, outer: Index, inner: Index, both: Index) ->
         flat = Tensor(tensor.name, shape, tensor.dtype)
         return flat[(*maps[:axis], both, *maps[axis + 2 :])]
 
+    def elsewhere(guards: tuple[Guard, ...]) -> tuple[Guard, ...]:
+        return tuple(g for g in guards if not {outer, inner} & {*index_symbols(g.expr)})
+
     sizes = statement.sizes
     size = as_size(sympy.sympify(sizes[outer]) * sizes[inner])
     left = merge(statement.target, statement.maps)
@@ -103,8 +108,6 @@ def _rewritten(statement: Statement, outer: Index, inner: Index, both: Index) ->
         maps=left.maps,
         body=statement.body.xreplace(rules),
         box=box,
-        extra=(),  # all of them provably hold, or there would be guards
-        support=tuple(
-            g for g in statement.support if not {outer, inner} & {*index_symbols(g.expr)}
-        ),
+        extra=elsewhere(statement.extra),  # others provably hold, or there would be guards of them
+        support=elsewhere(statement.support),
     )

@@ -1,4 +1,4 @@
-"""The runtime's transposes of a few vectors, in shuffles and in plain loops."""
+"""The runtime's transposes of a few vectors, and copies that turn arrays by them."""
 
 import itertools
 
@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 from codegen.build import build, require_toolchain
+from codegen.compile import Options, make_plan
 from codegen.emit.unit import prelude
-
-from .running import COMPILERS
+from codegen.machine import Machine
+from codegen.notation import Tensor, indices, statement
+from codegen.program import Program
+from tests.codegen.running import COMPILERS, assert_agree, assert_clean, integers, own_text
 
 KINDS = {"float32x16": 16, "float32x8": 8, "float32x4": 4, "float64x8": 8, "float64x4": 4}
+MACHINES = (Machine(), Machine(vector=32, registers=16, full=32))
 SHUFFLES = "#if __has_builtin(__builtin_shufflevector)"
 
 
@@ -41,8 +45,59 @@ def test_vectors_become_columns(compiler: str, shuffled: bool) -> None:
             continue
         number = kind.partition("x")[0]
         given = np.arange(16 * 40, dtype=number).reshape(16, 40)
-        found = np.zeros((width, 48), number)
+        found = np.ones((width, 48), number)
         turn = getattr(library.lib, f"turn_{kind}")
         kind_c = "float[]" if number == "float32" else "double[]"
         turn(pointer(kind_c, found), 48, pointer(kind_c, given), 40, rows)
         assert np.array_equal(found[:, :rows], given[:rows, :width].T), (kind, rows)
+        assert not found[:, rows:width].any(), (kind, rows)
+        assert found[:, width:].all(), (kind, rows)
+
+
+# -- copies -----------------------------------------------------------------------------------
+
+b, c, k, p, u, v = indices("b c k p u v")
+
+
+def packed(
+    filters: int, channels: int, taps: int, dtype: str = "float32", first: int = 0
+) -> Program:
+    """Weights in blocks of 16 filters, of which the last may not be full."""
+    blocks = -(-filters // 16)
+    w = Tensor("w", (filters, channels, taps, taps), dtype)  # type: ignore[arg-type]
+    y = Tensor("y", (blocks, channels, taps, taps, 16), dtype)  # type: ignore[arg-type]
+    body, sizes = w[16 * b + p - first, c, u, v], {b: blocks, p: 16, c: channels, u: taps, v: taps}
+    return Program((w,), (y,), (statement(y[b, c, u, v, p], "=", body, sizes),))
+
+
+def turned(program: Program, machine: Machine) -> bool:
+    return "transpose_" in own_text(make_plan(program, Options(machine=machine, layouts=False)))
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_blocks_of_filters_are_turned_whole_or_not(machine: Machine) -> None:
+    sizes = itertools.product((1, 15, 16, 17, 40), (1, 3, 16), (2, 3, 5))
+    programs = [packed(*size, dtype) for size in sizes for dtype in ("float32", "float64")]
+    assert all(turned(program, machine) for program in programs)
+    options = Options(machine=machine, layouts=False)
+    assert_agree([integers(program, largest=99) for program in programs], options)
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_the_last_block_reads_nothing_beyond_the_filters(compiler: str) -> None:
+    programs = (packed(17, 3, 3), packed(1, 1, 5), packed(40, 5, 2))
+    options = Options(machine=Machine(), layouts=False)
+    assert_clean([(integers(program), options) for program in programs], compiler)
+
+
+def test_neighbours_merge_beside_an_index_that_ends_early() -> None:
+    """Channels and taps follow each other in both arrays, whatever the last block lacks."""
+    text = own_text(make_plan(packed(17, 3, 5), Options(machine=Machine(), layouts=False)))
+    assert "const float (*restrict w)[75]" in text
+
+
+def test_rows_that_begin_late_are_copied_one_by_one() -> None:
+    """The first filters of the first block are missing, not the last ones of the last."""
+    program = packed(17, 3, 3, first=2)
+    assert not turned(program, Machine())
+    assert_agree([integers(program, largest=99)], Options(machine=Machine(), layouts=False))
