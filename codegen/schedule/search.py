@@ -27,6 +27,7 @@ from codegen.schedule.window import Window, slid, windows
 BUSY = 5.0  # cycles until a result can be added to: a step takes no less
 ENTRY = 5.0  # cycles to enter the innermost loop once more
 PROMISING = 5  # tiles of each lane whose use of memory may be looked at
+PATIENT = 60  # the same where memory takes the time: others that take longer may fetch less
 TURNED = 0.7  # cycles to store an element of a vector whose neighbours come from the next rows
 SWEPT = 2.0  # the same where several vectors stand side by side, which are not turned
 MASKED = 28.0  # cycles to store a vector of which a part is beyond an end
@@ -78,19 +79,21 @@ class Shape:
     skips: tuple[Skip, ...] = ()
 
 
-def shapes(nest: Contraction, machine: Machine, lane: int | None = None) -> list[Shape]:
-    """Give the cheapest shapes and the cheapest of each kind, of equals the first.
+def shapes(
+    nest: Contraction, machine: Machine, lane: int | None = None, count: int = PROMISING
+) -> list[Shape]:
+    """Give the cheapest shapes of each lane and the cheapest of each kind, of equals the first.
 
     `lane` asks for those with this index across lanes only.
     """
     found: list[Shape] = []
     for way in nest.ways():
         for index in range(len(nest.sizes)) if lane is None else (lane,):
-            found += _cheapest(way, machine, index)
+            found += _cheapest(way, machine, index, count)
     return sorted(found, key=lambda shape: shape.cycles)
 
 
-def _cheapest(nest: Contraction, machine: Machine, lane: int) -> Iterator[Shape]:
+def _cheapest(nest: Contraction, machine: Machine, lane: int, count: int) -> Iterator[Shape]:
     """Give the cheapest shapes with this index across lanes, and the cheapest of each kind."""
     kinds = tuple(_kinds(nest, machine, lane))
     if not kinds:
@@ -107,7 +110,7 @@ def _cheapest(nest: Contraction, machine: Machine, lane: int) -> Iterator[Shape]
     ways = (None, *sliding)
     multiply, loads = _step(nest, machine, kinds, sliding, rows, blocks)
     cycles = _cycles(nest, machine, kinds, ways, rows, blocks, multiply, loads).T.ravel()
-    picked = list(np.argsort(cycles, kind="stable")[:PROMISING])
+    picked = list(np.argsort(cycles, kind="stable")[:count])
     for k in range(len(kinds)):
         first, last = np.searchsorted(rows.limit, (k, k + 1)) * len(ways)
         if first < last:

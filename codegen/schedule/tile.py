@@ -29,6 +29,7 @@ from codegen.schedule.contraction import Contraction, Operand, Skip, contraction
 from codegen.schedule.ends import ends
 from codegen.schedule.search import (
     CROWDED,
+    PATIENT,
     PROMISING,
     Kind,
     Segment,
@@ -41,7 +42,7 @@ from codegen.schedule.search import (
 from codegen.schedule.traffic import Around, best_order, fetched, touched
 from codegen.schedule.window import Window
 
-MOST = 32  # shapes whose use of memory is looked at
+CLEARLY = 0.85  # of the cycles: what memory takes is known no better
 SEVERAL = 8  # tiles that are worth measuring
 NEAR = 32.0  # bytes that come from the second cache in one cycle; half as many in mere streams
 FAR = 10.0  # bytes that come from beyond it
@@ -268,8 +269,17 @@ def tiles(nest: Contraction, machine: Machine, count: int = SEVERAL) -> tuple[Ca
 
 @lru_cache(maxsize=4096)
 def _best(nest: Contraction, machine: Machine, lane: int | None = None) -> Candidate | None:
+    best = _first(nest, machine, lane, PROMISING)
+    if best is None or best.bound != "memory":
+        return best
+    other = _first(nest, machine, lane, PATIENT)
+    return other if other and other.cycles < CLEARLY * best.cycles else best
+
+
+def _first(nest: Contraction, machine: Machine, lane: int | None, count: int) -> Candidate | None:
+    """Give the best tile, and its rival, of so many shapes of each lane."""
     ranked: list[Candidate] = []
-    for shape in shapes(nest, machine, lane)[:MOST]:
+    for shape in shapes(nest, machine, lane, count):
         if len(ranked) > 1 and shape.cycles >= ranked[1].cycles:
             break  # memory only adds to them
         ranked.append(_placed(machine, _candidate(nest, shape)))

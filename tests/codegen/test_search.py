@@ -11,7 +11,7 @@ from codegen.notation import Statement, Tensor, indices, statement
 from codegen.schedule import layout, tile
 from codegen.schedule.contraction import Axis, Contraction, Operand, contraction
 from codegen.schedule.rows import ROWS, TOGETHER, blocks_of, rows_of
-from codegen.schedule.search import crowded, shapes
+from codegen.schedule.search import PROMISING, crowded, shapes
 from tests.codegen.test_layout import drawn
 
 MACHINES = [Machine(), Machine(vector=32, registers=16, full=32)]
@@ -81,12 +81,26 @@ def test_tiles_that_are_not_placed_could_not_have_won(
     nest = nest_of(product(*sizes))
     found = shapes(nest, machine)
     assert [s.cycles for s in found] == sorted(s.cycles for s in found)
-    placed = [tile._placed(machine, tile._candidate(nest, s)) for s in found[: tile.MOST]]
+    placed = [tile._placed(machine, tile._candidate(nest, s)) for s in found]
     first, second = sorted(placed, key=lambda t: t.cycles)[:2]
-    best = tile._best(nest, machine)
+    best = tile._first(nest, machine, None, PROMISING)
     assert best is not None and best.rival is not None
     assert (best.cycles, best.rows, best.lanes) == (first.cycles, first.rows, first.lanes)
     assert best.rival == second
+
+
+def test_where_memory_takes_the_time_tiles_that_fetch_less_are_looked_at() -> None:
+    """Weights of 3.5 MB: blocks of two, not five, leave half of the second cache to the rest."""
+    n, b, i, j, p, c, u, v = indices("n b i j p c u v")
+    w, x = Tensor("w", (10, 46, 11, 11, 16)), Tensor("x", (8, 46, 18, 18))
+    y = Tensor("y", (8, 10, 8, 8, 16))
+    s = statement(y[n, b, i, j, p], "+=", w[b, c, u, v, p] * x[n, c, i + u, j + v])
+    nest = nest_of(s)
+    soon, late = tile._first(nest, Machine(), None, PROMISING), tile._best(nest, Machine())
+    assert soon is not None and late is not None
+    assert (soon.bound, late.bound) == ("memory", "multiply-adds")
+    assert late.bytes < soon.bytes / 10
+    assert late.cycles < tile.CLEARLY * soon.cycles
 
 
 def test_each_kind_is_among_the_shapes() -> None:
