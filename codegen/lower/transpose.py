@@ -72,10 +72,17 @@ def transposed(writer: Writer, s: Statement) -> list[Node] | None:
     place, value = writer.element(s.target, s.maps), writer.element(read.tensor, read.maps)
     along, down = writer.names.letter(turn.along), writer.names.letter(turn.down)
     rows: Expression = Number(width, "int64")
-    for g in s.guards:  # beyond them all is zero
-        left = whole(sympy.sympify(g.size) - g.expr, writer.names.letter)
+    first = value.at
+    for g in s.guards:  # beyond them all is zero; a block of that alone must begin somewhere
+        left, last = (whole(sympy.sympify(g.size) - n, writer.names.letter) for n in (g.expr, 1))
         rows = Apply("imin", (rows, left), "int64")
-    vectors = replace(value, dtype=f"{dtype}x{width}@")
+        if turn.across > width:
+            ends = (m == g.expr for m in read.maps)
+            first = tuple(
+                Apply("imin", (at, last), "int64") if end else at
+                for at, end in zip(first, ends, strict=True)
+            )
+    vectors = replace(value, at=first, dtype=f"{dtype}x{width}@")
     block: Node = Transpose(place, turn.pitch, vectors, turn.step, rows)
     block = Loop(along, (ZERO,), (Number(turn.across, "int64"),), (block,), width)
     stop = Number(turn.length, "int64")

@@ -33,10 +33,13 @@ def _sites(statement: Statement) -> list[Site]:
 
 def _pair(statements: tuple[Statement, ...]) -> tuple[Index, Index] | None:
     """The first two indices that always stand side by side and fill the inner axis."""
-    for _, maps in _sites(statements[0]):
+    for _, maps in (site for s in statements for site in _sites(s)):
         for outer, inner in itertools.pairwise(maps):
             if isinstance(outer, Index) and isinstance(inner, Index) and outer != inner:
-                fits = all(_fits(s, outer, inner) for s in statements)
+                # What a sum alone counts, the others need not know.
+                own = [s for s in statements if {outer, inner} & {*s.sizes}]
+                alone = all({outer, inner} <= {*s.reduced} for s in own)
+                fits = all(_fits(s, outer, inner) for s in (own if alone else statements))
                 if fits and _uniform(statements, {outer, inner}):
                     return outer, inner
     return None
@@ -81,7 +84,7 @@ def _merged(statements: tuple[Statement, ...], outer: Index, inner: Index) -> tu
     both = Index(outer.name + inner.name)
     while any(both in s.sizes for s in statements):
         both = Index(f"{both.name}_")
-    return tuple(_rewritten(s, outer, inner, both) for s in statements)
+    return tuple(_rewritten(s, outer, inner, both) if inner in s.sizes else s for s in statements)
 
 
 def _rewritten(statement: Statement, outer: Index, inner: Index, both: Index) -> Statement:

@@ -70,6 +70,17 @@ def packed(
     return Program((w,), (y,), (statement(y[b, c, u, v, p], "=", body, sizes),))
 
 
+def packed_back(filters: int, channels: int, taps: int) -> Program:
+    """Weights in blocks of 16 channels."""
+    blocks = -(-channels // 16)
+    w, y = (
+        Tensor("w", (filters, channels, taps, taps)),
+        Tensor("y", (blocks, filters, taps, taps, 16)),
+    )
+    sizes = {b: blocks, p: 16, k: filters, u: taps, v: taps}
+    return Program((w,), (y,), (statement(y[b, k, u, v, p], "=", w[k, 16 * b + p, u, v], sizes),))
+
+
 def turned(program: Program, machine: Machine) -> bool:
     return "transpose_" in own_text(make_plan(program, Options(machine=machine, layouts=False)))
 
@@ -78,6 +89,7 @@ def turned(program: Program, machine: Machine) -> bool:
 def test_blocks_of_filters_are_turned_whole_or_not(machine: Machine) -> None:
     sizes = itertools.product((1, 15, 16, 17, 40), (1, 3, 16), (2, 3, 5))
     programs = [packed(*size, dtype) for size in sizes for dtype in ("float32", "float64")]
+    programs += [packed_back(3, *size) for size in ((17, 3), (23, 2), (65, 3), (33, 5))]
     assert all(turned(program, machine) for program in programs)
     options = Options(machine=machine, layouts=False)
     assert_agree([integers(program, largest=99) for program in programs], options)
@@ -85,7 +97,7 @@ def test_blocks_of_filters_are_turned_whole_or_not(machine: Machine) -> None:
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_the_last_block_reads_nothing_beyond_the_filters(compiler: str) -> None:
-    programs = (packed(17, 3, 3), packed(1, 1, 5), packed(40, 5, 2))
+    programs = (packed(17, 3, 3), packed(1, 1, 5), packed(40, 5, 2), packed_back(3, 17, 3))
     options = Options(machine=Machine(), layouts=False)
     assert_clean([(integers(program), options) for program in programs], compiler)
 
