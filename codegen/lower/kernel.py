@@ -67,14 +67,17 @@ class KernelWriter(Reductions):
             hole = _written(rest, len(common))
             nodes += self.fill(stage.tensor, identity, tuple(i for i, _ in box), hole)
         for s in rest:
-            if not common:
-                nodes += self.statement(s, alone=alone)
-                continue
             same = {s.maps[axis]: i for axis, (i, _) in zip(common, box, strict=True)}
             s = s.substitute({old: new for old, new in same.items() if old != new})
-            inner = tuple(i for i in s.parallel if i not in same.values())
+            outside = tuple(same.values())
+            zeros = identity == 0 and len(rest) == 1  # beyond the guards, where nobody else writes
+            turned = transposed(self, s, outside) if zeros or not s.guards else None
+            if not common and turned is None:
+                nodes += self.statement(s, alone=alone)
+                continue
+            inner = tuple(i for i in s.parallel if i not in outside)
             self.schedules.append(Schedule(s.parallel, (), None))
-            nodes += self.loops(inner, s, self.leaf(s), outside=tuple(same.values()))
+            nodes += turned or self.loops(inner, s, self.leaf(s), outside=outside)
         for i, n in reversed(box):
             stop = size_of(n, self.names.letter)
             nodes = [Loop(self.names.letter(i), (ZERO,), (stop,), tuple(nodes), shared=True)]

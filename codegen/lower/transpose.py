@@ -35,7 +35,13 @@ class Writer(Protocol):
         """The element of a tensor's array at these coordinates."""
 
     def loops(
-        self, order: Any, s: Statement, leaf: list[Node], *, shared: bool = False
+        self,
+        order: Any,
+        s: Statement,
+        leaf: list[Node],
+        outside: tuple[Index, ...] = (),
+        *,
+        shared: bool = False,
     ) -> list[Node]:
         """Give nested loops around a leaf."""
 
@@ -61,12 +67,15 @@ class Turn:
         return next((w for w in fits if f"{dtype}x{w}" in TURNED), None)
 
 
-def transposed(writer: Writer, s: Statement) -> list[Node] | None:
-    """Give the loops of a copy that turns an array; None for other statements."""
+def transposed(writer: Writer, s: Statement, outside: tuple[Index, ...] = ()) -> list[Node] | None:
+    """Give the loops of a copy that turns an array; None for other statements.
+
+    Some of its indices may have loops outside. What blocks hold beyond an end is zero.
+    """
     turn = _turn(s)
     dtype = s.target.dtype
     width = turn.width(dtype, writer.machine.lanes(dtype)) if turn else None
-    if turn is None or width is None:
+    if turn is None or width is None or {turn.along, turn.down} & {*outside}:
         return None
     (read,) = s.reads
     place, value = writer.element(s.target, s.maps), writer.element(read.tensor, read.maps)
@@ -92,8 +101,8 @@ def transposed(writer: Writer, s: Statement) -> list[Node] | None:
         last = Number(turn.length - width, "int64")
         at = Let(down, "int64", Apply("imin", (Name(start), last), "int64"))
         nest = replace(nest, index=start, body=(at, block))
-    outer = tuple(i for i, _ in s.box if i not in (turn.along, turn.down))
-    return writer.loops(outer, s, [nest], shared=True)
+    outer = tuple(i for i, _ in s.box if i not in (turn.along, turn.down, *outside))
+    return writer.loops(outer, s, [nest], outside, shared=not outside)
 
 
 def _turn(s: Statement) -> Turn | None:

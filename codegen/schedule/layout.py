@@ -209,9 +209,10 @@ def _decide(layout: Layout, at: int, machine: Machine) -> float:
                 moved = sum(_elements(c, layout.program.fixed) for c in copies)
                 enough = width >= narrowest or width == size
                 most = limit if enough else min(limit, HALF * plain)
-                made = _tile_within(formed, machine, inner, most - COPY * moved)
+                early = WORTH if lane in statement.reduced and size % width else 1.0
+                made = _tile_within(formed, machine, inner, early * most - COPY * moved)
                 if made is not None:
-                    cycles = made.cycles + COPY * moved
+                    cycles = (made.cycles + COPY * moved) / early
                     if cycles < most:
                         best, limit, chosen = cycles, cycles, trial
             width //= 2
@@ -427,7 +428,9 @@ def _formed(layout: Layout, at: int) -> tuple[Statement, tuple[Statement, ...]]:
     known = layout.blocked.get(s.target)
     filled = known and s.maps[known.axis]  # whose last block may as well hold anything
     extra += tuple(
-        Guard(rules[i], s.sizes[i]) for i, n in cuts.items() if s.sizes[i] % n and i != filled
+        Guard(rules[i], s.sizes[i])
+        for i, n in cuts.items()
+        if s.sizes[i] % n and i != filled and not _zero_beyond(layout, at, i)
     )
     formed = replace(
         s,
@@ -449,6 +452,39 @@ def _formed(layout: Layout, at: int) -> tuple[Statement, tuple[Statement, ...]]:
         swaps[there] = copy.target[tuple(m.xreplace(_backwards(there, formed)) for m in copy.maps)]
         copies.append(copy)
     return replace(formed, body=formed.body.xreplace(swaps)), tuple(copies)
+
+
+def _zero_beyond(layout: Layout, at: int, index: Index) -> bool:
+    """Whether all that a sum reads along an index is zero beyond its end, in the last block."""
+    s = layout.program.statements[at]
+    lane, packed = layout.packed.get(at, (None, frozenset()))
+    if index not in s.reduced or index != lane:
+        return False
+    moving = [a for a in s.reads if any(index in m.free_symbols for m in a.maps)]
+    return all(a in packed or _ends_in_zeros(layout, a.tensor) for a in moving)
+
+
+def _ends_in_zeros(layout: Layout, tensor: Tensor) -> bool:
+    """Whether the last block of a tensor holds zeros where its axis has ended.
+
+    It is filled with them before it is written from a tensor that has no more than there is.
+    """
+    blocks = layout.blocked.get(tensor)
+    writers = [
+        (s, maps)
+        for k, maps in layout.places[tensor]
+        if (s := layout.program.statements[k]).target == tensor
+    ]
+    if blocks is None or not writers or writers[0][0].body != 0:
+        return False
+    return all(
+        s.op is Reduce.SET
+        and isinstance(s.body, Access)
+        and s.body.tensor not in layout.blocked
+        and maps[blocks.axis] in s.body.maps
+        and s.body.tensor.shape[s.body.maps.index(maps[blocks.axis])] == tensor.shape[blocks.axis]
+        for s, maps in writers[1:]
+    )
 
 
 def _copy(access: Access, s: Statement, lane: Index, name: str) -> Statement:

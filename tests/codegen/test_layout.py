@@ -11,6 +11,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import sympy
 
 from codegen.affine import Dim
 from codegen.compile import Options, make_plan
@@ -497,3 +498,35 @@ def test_images_that_are_one_long_row_to_a_sum_are_left_as_they_are() -> None:
     sizes = {n: 2, k: 99, i: 31, j: 31, c: 145}
     one = state(y[n, k, i, j], "+=", w[k, c] * x[n, c, i, j], sizes)
     assert lay_out(Program((x, w), (y,), (one,)), Machine()).statements == (one,)
+
+
+def gradient(filters: int, fill: int = 0) -> Program:
+    """A gradient to 3 channels of 14 × 14, from filters whose last block is not full."""
+    w, dy = Tensor("w", (filters, 3, 5, 5)), Tensor("dy", (2, filters, 10, 10))
+    p, dx = Tensor("p", (filters, 3, 23, 23)), Tensor("dx", (2, 3, 14, 14))
+    padded = (
+        state(p[k, c, u, v], "=", sympy.Integer(fill), {k: filters, c: 3, u: 23, v: 23}),
+        state(p[k, c, u + 9, v + 9], "=", w[k, c, u, v], {k: filters, c: 3, u: 5, v: 5}),
+    )
+    sizes = {n: 2, c: 3, i: 14, j: 14, k: filters, u: 10, v: 10}
+    s = state(dx[n, c, i, j], "+=", p[k, c, i + u, j + v] * dy[n, k, u, v], sizes)
+    return Program((w, dy), (dx,), (*padded, s))
+
+
+def test_a_sum_over_blocks_that_end_in_zeros_runs_to_their_end() -> None:
+    """Vectors run along filters: 40 of them are two blocks and half of a third."""
+    program = gradient(40)
+    made = make_plan(program, Options(machine=Machine()))
+    last = made.laid_out.statements[-1]
+    assert not last.guards and list(last.sizes.values())[-1] == 16
+    assert next(s for s in made.laid_out.statements if s.target.name == "p").body == 0
+    assert any(s.target.name.startswith("dy_packed") for s in made.laid_out.statements)
+    assert_agree([integers(program), integers(gradient(37))], made.options)
+
+
+def test_a_sum_over_blocks_that_end_in_anything_else_stops_where_there_is_no_more() -> None:
+    program = gradient(40, fill=1)
+    made = make_plan(program, Options(machine=Machine()))
+    last = made.laid_out.statements[-1]
+    assert last.guards or list(last.sizes.values())[-1] != 16
+    assert_agree([integers(program)], made.options)

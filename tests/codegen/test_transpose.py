@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import sympy
 
 from codegen.build import build, require_toolchain
 from codegen.compile import Options, make_plan
@@ -81,6 +82,17 @@ def packed_back(filters: int, channels: int, taps: int) -> Program:
     return Program((w,), (y,), (statement(y[b, k, u, v, p], "=", w[k, 16 * b + p, u, v], sizes),))
 
 
+def padded(images: int, side: int, fill: float = 0) -> Program:
+    """Images in blocks of 16 of one pixel, with one more around them."""
+    blocks = -(-images // 16)
+    x, y = Tensor("x", (images, 3, side, side)), Tensor("y", (blocks, 3, side + 2, side + 2, 16))
+    around = {b: blocks, c: 3, u: side + 2, v: side + 2, p: 16}
+    sizes = {**around, u: side, v: side}
+    start = statement(y[b, c, u, v, p], "=", sympy.Float(fill), around)
+    copy = statement(y[b, c, u + 1, v + 1, p], "=", x[16 * b + p, c, u, v], sizes)
+    return Program((x,), (y,), (start, copy))
+
+
 def turned(program: Program, machine: Machine) -> bool:
     return "transpose_" in own_text(make_plan(program, Options(machine=machine, layouts=False)))
 
@@ -98,6 +110,7 @@ def test_blocks_of_filters_are_turned_whole_or_not(machine: Machine) -> None:
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_the_last_block_reads_nothing_beyond_the_filters(compiler: str) -> None:
     programs = (packed(17, 3, 3), packed(1, 1, 5), packed(40, 5, 2), packed_back(3, 17, 3))
+    programs = (*programs, padded(21, 9), padded(1, 4))
     options = Options(machine=Machine(), layouts=False)
     assert_clean([(integers(program), options) for program in programs], compiler)
 
@@ -106,6 +119,36 @@ def test_neighbours_merge_beside_an_index_that_ends_early() -> None:
     """Channels and taps follow each other in both arrays, whatever the last block lacks."""
     text = own_text(make_plan(packed(17, 3, 5), Options(machine=Machine(), layouts=False)))
     assert "const float (*restrict w)[75]" in text
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_images_are_turned_into_what_pads_them(machine: Machine) -> None:
+    programs = [padded(images, side) for images in (1, 16, 21) for side in (4, 9, 17)]
+    assert all(turned(program, machine) for program in programs)
+    whole = [padded(16, 9, fill=7.0), padded(32, 4, fill=7.0)]
+    assert all(turned(program, machine) for program in whole)
+    options = Options(machine=machine, layouts=False)
+    assert_agree([integers(program, largest=99) for program in (*programs, *whole)], options)
+
+
+def test_what_is_padded_with_other_numbers_keeps_them_beyond_the_last_image() -> None:
+    program = padded(21, 9, fill=7.0)
+    assert not turned(program, Machine())
+    assert_agree([integers(program, largest=99)], Options(machine=Machine(), layouts=False))
+
+
+def test_copies_beside_each_other_write_no_zeros_where_the_other_has_been() -> None:
+    """27 images, and 5 more that go on in the same block, with a row before and after each."""
+    y, shape = Tensor("y", (2, 3, 11, 16)), {b: 2, c: 3, u: 9, p: 16}
+    first, second = Tensor("first", (27, 3, 9)), Tensor("second", (5, 3, 9))
+    fill = statement(y[b, c, u, p], "=", sympy.Integer(0), {**shape, u: 11})
+    copies = [
+        statement(y[b, c, u + 1, p], "=", second[16 * b + p - 27, c, u], shape),
+        statement(y[b, c, u + 1, p], "=", first[16 * b + p, c, u], shape),
+    ]
+    for order in (copies, copies[::-1]):
+        program = Program((first, second), (y,), (fill, *order))
+        assert_agree([integers(program, largest=99)], Options(machine=Machine(), layouts=False))
 
 
 def test_rows_that_begin_late_are_copied_one_by_one() -> None:
