@@ -460,30 +460,35 @@ def _zero_beyond(layout: Layout, at: int, index: Index) -> bool:
     lane, packed = layout.packed.get(at, (None, frozenset()))
     if index not in s.reduced or index != lane:
         return False
-    moving = [a for a in s.reads if any(index in m.free_symbols for m in a.maps)]
-    return all(a in packed or _ends_in_zeros(layout, a.tensor) for a in moving)
+    return all(
+        _ends(a, index, s.sizes[index]) if a in packed else _ends_in_zeros(layout, a.tensor)
+        for a in s.reads
+        if any(index in m.free_symbols for m in a.maps)
+    )
 
 
 def _ends_in_zeros(layout: Layout, tensor: Tensor) -> bool:
     """Whether the last block of a tensor holds zeros where its axis has ended.
 
-    It is filled with them before it is written from a tensor that has no more than there is.
+    It is filled with them, then written from tensors that are not in blocks and end there too.
     """
     blocks = layout.blocked.get(tensor)
-    writers = [
-        (s, maps)
-        for k, maps in layout.places[tensor]
-        if (s := layout.program.statements[k]).target == tensor
-    ]
-    if blocks is None or not writers or writers[0][0].body != 0:
+    if blocks is None:
         return False
-    return all(
-        s.op is Reduce.SET
-        and isinstance(s.body, Access)
+    sites = ((layout.program.statements[k], maps) for k, maps in layout.places[tensor])
+    first, *rest = ((s, maps[blocks.axis]) for s, maps in sites if s.target == tensor)
+    return first[0].body == 0 and all(
+        isinstance(s.body, Access)
         and s.body.tensor not in layout.blocked
-        and maps[blocks.axis] in s.body.maps
-        and s.body.tensor.shape[s.body.maps.index(maps[blocks.axis])] == tensor.shape[blocks.axis]
-        for s, maps in writers[1:]
+        and _ends(s.body, index, tensor.shape[blocks.axis])
+        for s, index in rest
+    )
+
+
+def _ends(access: Access, index: Index, size: Size) -> bool:
+    """Whether what is read ends where the index does: there is nothing, and so zero, beyond."""
+    return any(
+        m == index and n == size for m, n in zip(access.maps, access.tensor.shape, strict=True)
     )
 
 

@@ -188,7 +188,7 @@ def planned(nets: Sequence[Net]) -> Sequence[Plan]:
 def unoptimised(compiler: str | None) -> Sequence[tuple[Net, Executable]]:
     """Sixty layers, shared between the compilers that there are."""
     compilers = COMPILERS or [None]
-    count = 60 // len(compilers)
+    count = 72 // len(compilers)
     return compiled(count * compilers.index(compiler), count, "debug+strict", compiler)
 
 
