@@ -3,7 +3,8 @@
 Before: for i: for j in lanes: y[i,j] = x[j,i]      each lane reads a row of its own
 After:  for i by 16: for j by 16: transpose 16 rows of x into 16 rows of y
 
-Where rows do not fill the last block, it reaches back over some that were written before.
+Where rows do not fill the last block, it reaches back: what two blocks share is written twice, the
+same by both, perhaps by two threads at once.
 """
 
 from __future__ import annotations
@@ -77,21 +78,18 @@ def transposed(writer: Writer, s: Statement, outside: tuple[Index, ...] = ()) ->
     width = turn.width(dtype, writer.machine.lanes(dtype)) if turn else None
     if turn is None or width is None or {turn.along, turn.down} & {*outside}:
         return None
-    (read,) = s.reads
+    (read,), letter = s.reads, writer.names.letter
     place, value = writer.element(s.target, s.maps), writer.element(read.tensor, read.maps)
-    along, down = writer.names.letter(turn.along), writer.names.letter(turn.down)
+    along, down = map(letter, (turn.along, turn.down))
     rows: Expression = Number(width, "int64")
-    first = value.at
-    for g in s.guards:  # beyond them all is zero; a block of that alone must begin somewhere
-        left, last = (whole(sympy.sympify(g.size) - n, writer.names.letter) for n in (g.expr, 1))
-        rows = Apply("imin", (rows, left), "int64")
-        if turn.across > width:
-            ends = (m == g.expr for m in read.maps)
-            first = tuple(
-                Apply("imin", (at, last), "int64") if end else at
-                for at, end in zip(first, ends, strict=True)
-            )
-    vectors = replace(value, at=first, dtype=f"{dtype}x{width}@")
+    for g in s.guards:  # beyond them all is zero
+        rows = Apply("imin", (rows, whole(sympy.sympify(g.size) - g.expr, letter)), "int64")
+    if turn.across > width:  # then a block may be beyond the end, and must begin somewhere
+        ends = {g.expr: whole(sympy.sympify(g.size) - 1, letter) for g in s.guards}
+        starts = zip(read.maps, value.at, strict=True)
+        within = (Apply("imin", (at, ends[m]), "int64") if m in ends else at for m, at in starts)
+        value = replace(value, at=tuple(within))
+    vectors = replace(value, dtype=f"{dtype}x{width}@")
     block: Node = Transpose(place, turn.pitch, vectors, turn.step, rows)
     block = Loop(along, (ZERO,), (Number(turn.across, "int64"),), (block,), width)
     stop = Number(turn.length, "int64")
@@ -121,7 +119,7 @@ def _turn(s: Statement) -> Turn | None:
         return None
     if not (step.is_Integer and pitch.is_Integer and step > 0 and pitch > 0):
         return None
-    if not all(_ends(g, s, along, down) for g in s.guards):
+    if not all(_ends_rows(g, s, along, down) for g in s.guards):
         return None
     return Turn(along, across, int(step), down, length, int(pitch))
 
@@ -131,7 +129,7 @@ def _beside(s: Statement, tensor: Tensor, maps: tuple[Any, ...]) -> Index | None
     return next((i for i, n in s.box if n != 1 and stride(tensor, maps, i) == 1), None)
 
 
-def _ends(guard: Guard, s: Statement, along: Index, down: Index) -> bool:
+def _ends_rows(guard: Guard, s: Statement, along: Index, down: Index) -> bool:
     """Whether a guard only says how many elements of a row there are."""
     moved = split(guard.expr)[1]
     return (

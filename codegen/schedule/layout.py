@@ -461,7 +461,7 @@ def _zero_beyond(layout: Layout, at: int, index: Index) -> bool:
     if index not in s.reduced or index != lane:
         return False
     return all(
-        _ends(a, index, s.sizes[index]) if a in packed else _ends_in_zeros(layout, a.tensor)
+        _stops_with(a, index, s.sizes[index]) if a in packed else _ends_in_zeros(layout, a.tensor)
         for a in s.reads
         if any(index in m.free_symbols for m in a.maps)
     )
@@ -480,12 +480,12 @@ def _ends_in_zeros(layout: Layout, tensor: Tensor) -> bool:
     return first[0].body == 0 and all(
         isinstance(s.body, Access)
         and s.body.tensor not in layout.blocked
-        and _ends(s.body, index, tensor.shape[blocks.axis])
+        and _stops_with(s.body, index, tensor.shape[blocks.axis])
         for s, index in rest
     )
 
 
-def _ends(access: Access, index: Index, size: Size) -> bool:
+def _stops_with(access: Access, index: Index, size: Size) -> bool:
     """Whether what is read ends where the index does: there is nothing, and so zero, beyond."""
     return any(
         m == index and n == size for m, n in zip(access.maps, access.tensor.shape, strict=True)
