@@ -22,6 +22,7 @@ from codegen.machine import Machine
 from codegen.notation import BYTES, Access, Guard, Statement, Tensor, accesses, inside, rewritten
 from codegen.program import Program
 from codegen.rewrite.gather import expanded
+from codegen.schedule.collapse import collapse
 from codegen.schedule.fuse import Kernel, Stage
 from codegen.schedule.tile import tile_of
 
@@ -335,7 +336,7 @@ def _fitting(current: _Open, most: float) -> Iterator[Sequence[list[Letters]]]:
 def _cycles(group: Group, machine: Machine) -> float:
     """Give about how long the kernels take in pieces, by the models of their sums."""
     once = 0.0
-    for s in (s for kernel in group.inner for s in kernel.statements):
+    for s in (s for kernel in group.inner for s in collapse(kernel.statements)):
         tile = tile_of(s, machine)
         once += tile.cycles if tile else math.prod(map(typical, s.sizes.values()))
     return once * math.prod(typical(n) for _, n in group.outer)
@@ -395,8 +396,8 @@ def _pays(group: Group, passed: Sequence[Tensor], machine: Machine) -> bool:
     whole_too = zip(group.kernels, group.inner, strict=True)
     if any(k.stages[0].complete and not inner.stages[0].complete for k, inner in whole_too):
         return False  # it would fill what other iterations write
-    whole = sum(_work(s, machine) for k in group.kernels for s in k.statements)
-    inner = sum(_work(s, machine) for k in group.inner for s in k.statements)
+    whole = sum(_work(s, machine) for k in group.kernels for s in collapse(k.statements))
+    inner = sum(_work(s, machine) for k in group.inner for s in collapse(k.statements))
     return inner * math.prod(trips) <= SLOWER * whole
 
 

@@ -207,3 +207,32 @@ def test_no_loop_runs_through_the_rows_of_what_is_read() -> None:
     )
     groups = make_plan(program).groups
     assert [group.outer for group in groups] == [(), ()]
+
+
+def test_loops_are_those_that_leave_long_rows_whole() -> None:
+    """Rows of 14 lie one behind the other, and fill vectors where no loop takes them apart."""
+    e, f, n, c, o = indices("e f n c o")
+    weight, x = Tensor("weight", (6, 6, 64, 64)), Tensor("x", (6, 6, 8, 64, 14, 14))
+    mixed = Tensor("mixed", (4, 6))
+    product, y = Tensor("product", x.shape), Tensor("y", (6, 8, 64, 14, 14, 4))
+    box = {e: 6, n: 8, k: 64, i: 14, j: 14}
+    program = Program(
+        (weight, x, mixed),
+        (y,),
+        (
+            statement(
+                product[f, e, n, k, i, j],
+                "+=",
+                weight[f, e, k, c] * x[f, e, n, c, i, j],
+                box | {f: 6, c: 64},
+            ),
+            statement(
+                y[e, n, k, i, j, o],
+                "+=",
+                mixed[o, f] * product[f, e, n, k, i, j],
+                box | {o: 4, f: 6},
+            ),
+        ),
+    )
+    (group,) = make_plan(program, Options(layouts=False)).groups
+    assert [str(d) for d, _ in group.outer] == ["this e", "this n"]
