@@ -240,6 +240,49 @@ def test_pad_copies_an_operand_of_a_contraction() -> None:
     ]
 
 
+def spaced(stride: int, name: str = "y") -> Statement:
+    """A sum over windows of two rows and columns, which stand `stride` apart."""
+    taps = x(2, 2, name="w")[u, v] * x(N, 12, 12)[n, stride * i + u - 1, stride * j + v - 1]
+    return statement(x(N, 4, 4, name=name)[n, i, j], "+=", taps)
+
+
+def test_pad_leaves_out_rows_that_nobody_reads() -> None:
+    before = program(spaced(3))
+    copied = pad_reads(before)
+    assert shown(copied) == [
+        "x_padded[a0,a1,a2,a3] = 0",
+        "x_padded[a0,a1,a2,a3 + 1] = x[a0,3·a1 + a2 - 1,a3]   where 0 ≤ 3·a1 + a2 - 1 < 12",
+        "y[n,i,j] += w[u,v]·x_padded[n,i,u,3·j + v]"
+        "   zero but for 0 ≤ 3·i + u - 1 < 12, 0 ≤ 3·j + v - 1 < 12",
+    ]
+    assert copied.statements[0].target.shape == (N, 4, 2, 13)
+    assert_agree([integers(before, {N: 2})])
+
+
+def test_pad_copies_all_rows_where_readers_need_different_ones() -> None:
+    column = statement(x(N, name="s")[n], "+=", x(14, name="p")[i] * x(N, 12, 12)[n, i - 1, 3])
+    for other in spaced(2, "z"), column:
+        before = program(spaced(3), other)
+        copy = pad_reads(before).statements[0].target
+        assert (copy.name, copy.rank) == ("x_padded", 3)
+        assert_agree([integers(before, {N: 2})])
+
+
+def test_pad_copies_all_rows_where_few_would_be_left_out() -> None:
+    before = program(
+        statement(x(4, 5, name="y")[i, j], "+=", x(2, name="w")[u] * x(9, 5)[2 * i + u - 1, j])
+    )
+    assert pad_reads(before).statements[0].target.shape == (10, 5)
+
+
+def test_reads_beyond_unknown_ends_stay_beside_copies() -> None:
+    """What lies within margins is copied; a read that may lie farther out keeps its guards."""
+    far = statement(x(name="s")[()], "+=", x(N, name="p")[i] * x(7)[i - 1])
+    before = program(statement(x(7, name="y")[i], "+=", x(3, name="w")[u] * x(7)[i + u - 1]), far)
+    assert pad_reads(before).statements[-1] == far
+    assert_agree([integers(before, {N: 20})])
+
+
 def test_taps_move_what_slides_forwards() -> None:
     before = program(
         statement(x(N, 7, name="dx")[n, i], "+=", x(3, name="w")[u] * x(N, 7)[n, i - u + 1])
