@@ -189,8 +189,8 @@ MUTATIONS = (
     Mutation(
         "padded tensors are read where the bare one was",
         PAD,
-        "maps = [sympy.expand(m + before) for m, (before, _) in",
-        "maps = [sympy.expand(m) for m, (before, _) in",
+        "return (sympy.expand(m + self.before),)",
+        "return (sympy.expand(m),)",
         REWRITES,
     ),
     Mutation(
