@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import sympy
@@ -18,6 +19,7 @@ from codegen.notation import Access, Guard, Reduce, Statement, Tensor, accesses,
 Site = tuple[Tensor, tuple[Any, ...]]
 
 
+@lru_cache(maxsize=4096)  # groups are judged by it again and again
 def collapse(statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
     """Give statements of one nest with all collapsible neighbours of its indices merged."""
     while True:

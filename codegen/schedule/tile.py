@@ -39,7 +39,7 @@ from codegen.schedule.search import (
     reduction_order,
     shapes,
 )
-from codegen.schedule.traffic import Around, best_order, fetched, touched
+from codegen.schedule.traffic import Around, best_order, fetched, fetched_once, touched
 from codegen.schedule.window import Window
 
 CLEARLY = 0.85  # of the cycles: what memory takes is known no better
@@ -272,6 +272,9 @@ def _best(nest: Contraction, machine: Machine, lane: int | None = None) -> Candi
     best = _first(nest, machine, lane, PROMISING)
     if best is None or best.bound != "memory":
         return best
+    once = fetched_once(nest)
+    if _fetching(once, once) >= CLEARLY * best.cycles:
+        return best  # none can fetch so much less
     other = _first(nest, machine, lane, PATIENT)
     return other if other and other.cycles < CLEARLY * best.cycles else best
 
