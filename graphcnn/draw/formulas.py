@@ -21,6 +21,7 @@ from graphcnn.fragment import Fragment
 
 _ARG = (Reduce.ARGMAX, Reduce.ARGMIN)
 _BIG = {Reduce.SUM: "Σ", Reduce.MAX: "max", Reduce.MIN: "min"}
+_RAISED = "²³¹⁰-ⁿᴬ-ᵪ"  # exponents, which are no part of the name that they stand behind
 _ROOT = re.compile(r"sqrt\((\w+)\)")
 _FIRST_TOKEN = 0xE000  # letters are put in last, in place of private-use characters
 
@@ -102,7 +103,7 @@ def _from_docstring(fragment: Fragment, formula: str) -> str:
     if "=" not in text:
         return text
     pattern = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
-    named = re.sub(rf"(?<!\w)({pattern})(?!\w)", lambda match: names[match[0]], text)
+    named = re.sub(rf"(?<!\w)({pattern})(?![^\W{_RAISED}])", lambda match: names[match[0]], text)
     return _without_spaces_in_brackets(named)
 
 

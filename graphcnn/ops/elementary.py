@@ -59,6 +59,6 @@ def cos(x: Tensor) -> Definition:
 
 @op
 def erf(x: Tensor) -> Definition:
-    """y = 2/√π · ∫₀ˣ exp(−t²) dt"""
+    """y = 2/√π · ∫ exp(−t²) dt from 0 to x"""
     require_dtype(FLOATS, x)
     return elementwise(sympy.erf, x)

@@ -1,5 +1,8 @@
 """Local gradients in textbook form are those derived."""
 
+import re
+from collections.abc import Callable
+
 import pytest
 
 import graphcnn as g
@@ -61,6 +64,19 @@ def test_nothing_passes_a_stopped_gradient() -> None:
     assert node.fragment is not None
     assert formulas.local(node.fragment, 0, ["x", "z"]) is None
     assert formulas.steps(node.fragment, 0, ["x", "z", "dz", "dx"]) == []
+
+
+@pytest.mark.parametrize(
+    "op",
+    [g.abs, g.elu, g.erf, g.exp, g.gelu, g.leaky_relu, g.log, g.negative, g.reciprocal, g.relu,
+     g.sigmoid, g.silu, g.softplus, g.sqrt, g.square, g.tanh, lambda x: g.power(x, 3)],
+)  # fmt: skip
+def test_a_formula_is_about_the_operand_wherever_it_stands(op: Callable[[Node], Node]) -> None:
+    node = op(X)
+    assert node.fragment is not None
+    text = formulas.forward(node.fragment, node.formula, ["in", "y"])
+    assert "in" in text
+    assert not re.search(r"(?<![a-z])[xˣ](?![a-z])", text)
 
 
 def test_operands_keep_their_order_whatever_they_are_called() -> None:
