@@ -73,7 +73,7 @@ axes.plot(*plain.T, ".-", label="gradient descent", linewidth=1)
 axes.plot(*scaled.T, ".-", label="RMSProp", linewidth=1)
 axes.set(title="a valley thirty times as steep across as along", xlabel="x", ylabel="y")
 axes.legend()
-figure.savefig(OUT / "03_rmsprop.png", dpi=150)
+figure.savefig(OUT / "03_rmsprop.png", dpi=100)
 
 w = g.parameter("w", [1.0])
 loss = g.sum(w * w, name="loss")

@@ -109,13 +109,14 @@ assert abs(found["MLP"][0] - found["MLP"][1]) < 0.02, "a full layer does not car
 assert found["CNN"][0] > found["CNN"][1], "a convolution does"
 
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
-axes[0].imshow(matrix, cmap="RdBu", vmin=-3, vmax=3)
+most = np.abs(matrix).max()
+axes[0].imshow(matrix, cmap="RdBu", vmin=-most, vmax=most)
 axes[0].set(title="a convolution as a matrix", xlabel="pixel", ylabel="output")
 axes[1].imshow(images[0, 0], cmap="gray_r")
 axes[1].set(title="a digit")
 axes[2].imshow(shuffled[0, 0], cmap="gray_r")
 axes[2].set(title="the same to a full layer")
 for plot in axes[1:]:
-    plot.set_axis_off()
-figure.savefig(OUT / "06_why_convolution.png", dpi=150)
+    plot.set(xticks=[], yticks=[])
+figure.savefig(OUT / "06_why_convolution.png", dpi=100, bbox_inches="tight")
 print("out/06_why_convolution.png")

@@ -81,5 +81,5 @@ for (name, values), plot in zip(KERNELS.items(), axes.flat[1:], strict=True):
         assert inner.std() < photo.std()
 for plot in axes.flat:
     plot.set_axis_off()
-figure.savefig(OUT / "07_kernels.png", dpi=130)
+figure.savefig(OUT / "07_kernels.png", dpi=80, bbox_inches="tight")
 print("out/07_kernels.png")

@@ -42,7 +42,9 @@ print(f"at (row 3, column 4): the sum of {patch.size} products + bias = {value[3
 
 # -- six filters, then what is above zero ---------------------------------------------------------
 
-six = g.parameter("six", rng.normal(0, 0.2, (6, 3, 5, 5)))
+values = rng.normal(0, 0.2, (6, 3, 5, 5))
+values -= values.mean(axis=(1, 2, 3), keepdims=True)  # so that an even grey makes zero
+six = g.parameter("six", values)
 maps = g.conv2d(x, six, g.parameter("biases", g.init.zeros(6)), name="six filters")
 active = g.relu(maps, name="activation maps")
 print(f"{maps!r}\n{active!r}")
@@ -80,14 +82,17 @@ assert np.isclose((upstream * straight).sum(), (to_weights * six.value).sum(), r
 print("∂L/∂x is the full convolution of ∂L/∂y with the filters turned round, channels exchanged")
 print("⟨∂L/∂y, conv(x, w)⟩ = ⟨∂L/∂x, x⟩ = ⟨∂L/∂w, w⟩")
 
-figure, axes = plt.subplots(1, 7, figsize=(12, 2.2), layout="constrained")
-axes[0].imshow(photo)
-axes[0].set_title("3×32×32")
-for k, plot in enumerate(axes[1:]):
-    plot.imshow(found[k], cmap="gray")
-    plot.set_title(f"map {k}")
-for plot in axes:
+figure, axes = plt.subplots(2, 7, figsize=(12, 3.8), layout="constrained")
+axes[1, 0].imshow(photo)
+axes[1, 0].set_title("3×32×32")
+shades = (values - values.min()) / np.ptp(values)
+for k, (filter_, map_) in enumerate(axes[:, 1:].T):
+    filter_.imshow(shades[k].transpose(1, 2, 0))
+    filter_.set_title(f"filter {k}")
+    map_.imshow(found[k], cmap="gray")
+    map_.set_title(f"map {k}")
+for plot in axes.flat:
     plot.set_axis_off()
-figure.savefig(OUT / "08_maps.png", dpi=150)
+figure.savefig(OUT / "08_maps.png", dpi=100, bbox_inches="tight")
 g.draw(active).save(OUT / "08_layer.svg")
 print("out/08_maps.png, out/08_layer.svg")

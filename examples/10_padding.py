@@ -70,5 +70,5 @@ for plot, (title, image) in zip(axes, {"digit": digit, **padded}.items(), strict
     plot.set(title=title, xticks=[], yticks=[])
     if title != "digit":
         plot.add_patch(plt.Rectangle((2.5, 2.5), 8, 8, fill=False, edgecolor="tab:red"))
-figure.savefig(OUT / "10_padding.png", dpi=150)
+figure.savefig(OUT / "10_padding.png", dpi=100, bbox_inches="tight")
 print("out/10_padding.png")

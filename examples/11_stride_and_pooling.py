@@ -78,5 +78,5 @@ for plot, (title, image) in zip(axes, shown.items(), strict=True):
     plot.imshow(image, cmap="gray", vmin=0, vmax=1)
     plot.set_title(title)
     plot.set_axis_off()
-figure.savefig(OUT / "11_pooling.png", dpi=130)
+figure.savefig(OUT / "11_pooling.png", dpi=90, bbox_inches="tight")
 print("out/11_pooling.png")

@@ -112,5 +112,5 @@ for plot, shown, title in ((axes[0], lit, "one side in the dark"), (axes[1], res
     plot.imshow(shown, cmap="gray", vmin=np.quantile(shown, 0.02), vmax=np.quantile(shown, 0.98))
     plot.set_title(title)
     plot.set_axis_off()
-figure.savefig(OUT / "13_an_op_of_ones_own.png", dpi=150)
+figure.savefig(OUT / "13_an_op_of_ones_own.png", dpi=90, bbox_inches="tight")
 print("out/13_gradients.svg, out/13_an_op_of_ones_own.png")

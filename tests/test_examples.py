@@ -68,3 +68,11 @@ def test_two_runs_of_digits_agree_to_the_last_digit(runs: list[tuple[Path, str]]
     for name in ("digits.c", "forward.svg", "gradients.svg", "memory.txt"):
         first, second = ((folder / "out" / name).read_bytes() for folder, _ in runs)
         assert first == second, name
+
+
+def test_every_picture_of_the_index_is_there_and_made_by_a_script() -> None:
+    examples = ROOT / "examples"
+    linked = re.findall(r"!\[[^\]]+\]\(pictures/([^)]+)\)", (examples / "README.md").read_text())
+    scripts = "".join(path.read_text() for path in examples.glob("*.py"))
+    assert sorted(linked) == sorted(path.name for path in (examples / "pictures").iterdir())
+    assert [name for name in linked if f'"{name}"' not in scripts] == []
