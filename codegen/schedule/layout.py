@@ -460,11 +460,14 @@ def _zero_beyond(layout: Layout, at: int, index: Index) -> bool:
     lane, packed = layout.packed.get(at, (None, frozenset()))
     if index not in s.reduced or index != lane:
         return False
-    return all(
-        _stops_with(a, index, s.sizes[index]) if a in packed else _ends_in_zeros(layout, a.tensor)
-        for a in s.reads
-        if any(index in m.free_symbols for m in a.maps)
-    )
+
+    def stops(a: Access) -> bool:
+        if a not in packed:
+            return _ends_in_zeros(layout, a.tensor)
+        # What is in blocks itself is copied with whatever its last block ends in.
+        return a.tensor not in layout.blocked and _stops_with(a, index, s.sizes[index])
+
+    return all(stops(a) for a in s.reads if any(index in m.free_symbols for m in a.maps))
 
 
 def _ends_in_zeros(layout: Layout, tensor: Tensor) -> bool:

@@ -530,3 +530,30 @@ def test_a_sum_over_blocks_that_end_in_anything_else_stops_where_there_is_no_mor
     last = made.laid_out.statements[-1]
     assert last.guards or list(last.sizes.values())[-1] != 16
     assert_agree([integers(program)], made.options)
+
+
+def test_a_copy_of_blocks_ends_in_whatever_they_do() -> None:
+    """Beyond the third row, blocks of largest values hold −∞: no sum over copies may go there."""
+
+    def tensor(name: str, *shape: int) -> Tensor:
+        return Tensor(name, shape, "float64")
+
+    o, zero = Index("o"), sympy.S.Zero
+    x, first, last = tensor("x", 3, 2, 3), tensor("first", 1, 2), tensor("last", 2, 1)
+    top, score = tensor("top", 3, 2), tensor("score", 3, 1)
+    y, dy, dscore, dfirst = (
+        tensor("y", 3, 2), tensor("dy", 3, 2), tensor("dscore", 3, 1), tensor("dfirst", 1, 2),
+    )  # fmt: skip
+    program = Program(
+        (x, first, last),
+        (dfirst,),
+        (
+            state(top[n, c], "max=", x[n, c, i]),
+            state(score[n, zero], "+=", first[zero, c] * top[n, c]),
+            state(y[n, o], "=", last[o, zero] * score[n, zero]),
+            state(dy[n, o], "=", y[n, o] ** 2),
+            state(dscore[n, zero], "+=", last[o, zero] * dy[n, o]),
+            state(dfirst[zero, c], "+=", dscore[n, zero] * top[n, c]),
+        ),
+    )
+    assert_agree([integers(program)])

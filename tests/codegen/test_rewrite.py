@@ -1,11 +1,13 @@
 """Each rewrite by example: the statements before, and the text of those after."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from codegen.affine import Dim
 from codegen.compile import PLAIN, Options
-from codegen.notation import Statement, Tensor, equal, indices, max_of, statement
+from codegen.notation import Guard, Statement, Tensor, equal, indices, max_of, statement
 from codegen.program import Program
 from codegen.rewrite import PASSES, rewrite
 from codegen.rewrite.ascend import ascend
@@ -138,6 +140,29 @@ def test_gather_solves_for_another_where_that_cannot_be_done() -> None:
     assert shown(gather(mirrored)) == ["dx[u] += dy[i]·w[2·i + u - 6]   where 0 ≤ 2·i + u - 6 < 7"]
 
 
+def test_gathered_sums_end_where_the_index_did() -> None:
+    """What is added need not say where it ends: nothing is read by the index that goes."""
+    counted = program(statement(x(6, name="y")[i + u], "+=", x(3, name="w")[u], {i: 4, u: 3}))
+    assert shown(gather(counted)) == ["y[i] += w[u]   where 0 ≤ i - u < 4"]
+    agree(counted, w=np.arange(3) + 1)
+
+
+def test_gather_turns_an_index_round() -> None:
+    turned = program(
+        statement(x(9, name="y")[u - i + 6], "+=", x(7)[i] * x(3, name="w")[u], {i: 7, u: 3})
+    )
+    assert shown(gather(turned)) == ["y[i] += w[u]·x[-i + u + 6]   where 0 ≤ -i + u + 6 < 7"]
+    agree(turned, x=np.arange(7), w=np.arange(3) + 1)
+
+
+def test_gather_keeps_the_guards_there_were() -> None:
+    whole = statement(x(9, name="y")[i + u], "+=", x(7)[i] * x(3, name="w")[u])
+    part = program(replace(whole, extra=(Guard(i - 1, 4),)))
+    (found,) = gather(part).statements
+    assert Guard(i - u - 1, 4) in found.guards
+    agree(part, x=np.arange(7), w=np.arange(3) + 1)
+
+
 def test_gather_leaves_what_it_cannot_solve() -> None:
     diagonal = program(statement(x(9, 9, name="y")[i + u, i], "+=", x(7)[i] * x(3, name="w")[u]))
     assert gather(diagonal) == diagonal
@@ -227,6 +252,14 @@ def test_inline_puts_no_choice_into_a_condition() -> None:
     asks = sympy.Piecewise((1, (a[()] > 0) & (x(name="b")[()] > 0)), (0, True))
     before = program(statement(a[()], "=", choice), statement(y[()], "=", asks))
     assert inline(before) == before
+
+
+def test_inline_leaves_what_several_statements_define() -> None:
+    a = x(3, name="a")
+    framed = (statement(a[i], "=", 7), statement(a[i + 1], "=", x(2)[i]))
+    before = program(*framed, statement(x(3, name="y")[i], "=", 2 * a[i]))
+    assert inline(before) == before
+    agree(before, x=[1, 2])
 
 
 def test_pad_copies_an_operand_of_a_contraction() -> None:
