@@ -90,6 +90,16 @@ def test_choose_leaves_a_mask_over_the_target_alone() -> None:
     assert choose(before) == before
 
 
+def test_a_sum_and_a_maximum_of_the_same_are_two_things() -> None:
+    total, top, y = x(3, name="total"), x(3, name="top"), x(3, name="y")
+    before = program(
+        statement(total[i], "+=", x(3, 4)[i, j]),
+        statement(top[i], "max=", x(3, 4)[i, j]),
+        statement(y[i], "=", total[i] * top[i]),
+    )
+    assert merge_equal(before) == before
+
+
 def test_gather_inverts_a_convolution() -> None:
     before = program(
         statement(x(9, name="dx")[i + u], "+=", x(7, name="dy")[i] * x(3, name="w")[u])
@@ -161,6 +171,13 @@ def test_gather_keeps_the_guards_there_were() -> None:
     (found,) = gather(part).statements
     assert Guard(i - u - 1, 4) in found.guards
     agree(part, x=np.arange(7), w=np.arange(3) + 1)
+
+
+def test_what_no_point_reaches_is_zero() -> None:
+    """Steps of two from an odd place never come to the only element."""
+    missed = statement(x(1, name="y")[2 * i + 2 * u - 1], "+=", x(3)[i] * x(2, name="w")[u])
+    assert shown(gather(program(missed))) == ["y[a0] = 0"]
+    agree(program(missed), x=np.arange(3) + 1, w=np.arange(2) + 1)
 
 
 def test_gather_leaves_what_it_cannot_solve() -> None:
