@@ -234,5 +234,5 @@ def test_loops_are_those_that_leave_long_rows_whole() -> None:
             ),
         ),
     )
-    (group,) = make_plan(program, Options(layouts=False)).groups
+    (group,) = make_plan(program, Options(layouts=False, machine=Machine())).groups
     assert [str(d) for d, _ in group.outer] == ["this e", "this n"]
