@@ -17,7 +17,9 @@ from graphcnn.graph import Graph, Node
 from graphcnn.testing import RandomGraph, differences, grow
 from graphcnn.testing.compiled import every_loop_shared
 from tests.codegen.running import (
+    COMPILERS,
     assert_agree,
+    assert_clean,
     compile_together,
     expected,
     make_plans,
@@ -136,3 +138,10 @@ def test_random_graphs_stay_near_one() -> None:
 def test_thousands_of_random_graphs_agree_however_they_are_computed(start: int) -> None:
     assert_all_agree(range(OTHER_SEEDS + start, OTHER_SEEDS + start + COUNT))
     graph.cache_clear()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_random_graphs_touch_nothing_that_is_not_theirs(compiler: str) -> None:
+    some = range(OTHER_SEEDS, OTHER_SEEDS + 50)
+    assert_clean([(graph(seed).case, Options()) for seed in some], compiler, TOLERANCE)
