@@ -35,7 +35,7 @@ class Arrow:
     """An arrow from one box to another.
 
     An arrow that points `up` runs against the order in which boxes are laid out; `main` ones are
-    kept straight.
+    kept straight. `values` are what it carries, written out, one text for each frame.
     """
 
     tail: str
@@ -45,14 +45,55 @@ class Arrow:
     up: bool = False
     dashed: bool = False
     main: bool = False
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Heat:
+    """An array as a small grey image: `rows` of levels from 0 for `low` to 255 for `high`."""
+
+    rows: tuple[bytes, ...]
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Value:
+    """The numbers of one array: written out and, where it has two axes or more, as an image."""
+
+    text: str
+    heat: Heat | None = None
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What is known of a box beyond what it says, for a page that shows it on request.
+
+    `facts` are pairs such as `("shape", "N×6×24×24")`; `values` are the arrays of the box's nodes:
+    a letter, its colour, and one value for each frame.
+    """
+
+    title: str
+    facts: tuple[tuple[str, str], ...] = ()
+    formulas: tuple[Line, ...] = ()
+    code: str = ""
+    values: tuple[tuple[Span, tuple[Value, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
 class Picture:
-    """Everything that is drawn; `pairs` are boxes that stand side by side."""
+    """Everything that is drawn; `pairs` are boxes that stand side by side.
+
+    `frames` are the captions of the moments whose values the picture knows, such as the steps of a
+    training run; `order` are the keys of the boxes as they are computed, some at a time; `details`
+    belong to the boxes, one each.
+    """
 
     boxes: tuple[Box, ...]
     arrows: tuple[Arrow, ...]
     pairs: tuple[tuple[str, str], ...] = ()
     roles: tuple[Role, ...] = ()
     notes: tuple[Span, ...] = ()
+    frames: tuple[str, ...] = ()
+    order: tuple[tuple[str, ...], ...] = ()
+    details: tuple[Detail, ...] = ()
