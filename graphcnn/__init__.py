@@ -131,6 +131,7 @@ from graphcnn.ops.softmax import (
 )
 from graphcnn.optim import adam, rmsprop, sgd, trainable
 from graphcnn.receptive import receptive_field
+from graphcnn.scope import scope
 from graphcnn.sizes import output_size, same_padding
 from graphcnn.summary import summary
 
@@ -219,6 +220,7 @@ __all__ = [
     "reshape",
     "rmsprop",
     "same_padding",
+    "scope",
     "sgd",
     "sigmoid",
     "silu",

@@ -18,6 +18,7 @@ from codegen.notation import statement as state
 from graphcnn.errors import DTypeError, GraphError, Origin, ShapeError, user_origin
 from graphcnn.fragment import Fragment
 from graphcnn.given import array_of, dtype_of, name_of, shape_of, whole_dtype
+from graphcnn.scope import current_scope
 
 Array = npt.NDArray[Any]
 OPERATORS: dict[str, Callable[..., Node]] = {}
@@ -29,7 +30,8 @@ class Node:
     """One value of the graph. Nodes are equal only to themselves; `equal` compares values.
 
     `partner` is, for a node of a backward graph, the forward node whose gradient rule it applies,
-    and `wrt` the forward node it is the gradient of.
+    and `wrt` the forward node it is the gradient of. `scope` are the names of the layers that it
+    was made in.
     """
 
     op: str
@@ -43,6 +45,7 @@ class Node:
     formula: str = ""
     partner: Node | None = None
     wrt: Node | None = None
+    scope: tuple[str, ...] = field(default_factory=current_scope)
 
     def __add__(self, other: Any) -> Node:
         return OPERATORS["add"](self, other)
@@ -306,11 +309,12 @@ def parameter(
 ) -> Parameter:
     """Give a value that lives in the compiled function's memory and that `updates` can change.
 
-    float64 arrays become float32 unless `dtype` says otherwise.
+    float64 arrays become float32 unless `dtype` says otherwise. Its name begins with those of the
+    scopes that are open.
     """
     origin = user_origin()
     try:
-        name_of(name, "parameter")
+        name = ".".join((*current_scope(), name_of(name, "parameter")))
         array = array_of(value)
         chosen = dtype_of(dtype or ("float32" if array.dtype.kind == "f" else whole_dtype(array)))
         held = aligned_copy(array, chosen)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,13 @@ from typing import Any
 from codegen.notation import FLOATS
 from graphcnn.backward import grad
 from graphcnn.draw.dot import to_dot
+from graphcnn.draw.labels import cleaned
 from graphcnn.draw.layout import to_picture
 from graphcnn.draw.mermaid import to_mermaid
 from graphcnn.draw.picture import Picture
 from graphcnn.draw.render import FORMATS, RenderError, to_image
+from graphcnn.draw.values import Frame, frame_of
+from graphcnn.draw.view import LEVELS, Level, View
 from graphcnn.errors import DTypeError, GradientError, GraphError, user_origin
 from graphcnn.graph import Graph, Node, Parameter, listed
 
@@ -25,7 +28,35 @@ from graphcnn.graph import Graph, Node, Parameter, listed
 class Drawing:
     """A picture to look at, as DOT or Mermaid text, SVG or a file; Jupyter shows it by itself."""
 
-    picture: Picture = field(repr=False)
+    outputs: tuple[Node, ...]
+    updates: tuple[tuple[Node, Node], ...] = ()
+    level: Level | None = None
+    frames: tuple[Frame, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph that is drawn."""
+        ends = (*self.outputs, *(n for _, n in self.updates), *(p for p, _ in self.updates))
+        return Graph(tuple(dict.fromkeys(ends)))
+
+    @cached_property
+    def picture(self) -> Picture:
+        """The picture before any format: boxes of coloured lines, and arrows."""
+        view = View.of(self.graph, self.updates, self.level, self.frames)
+        return to_picture(view, self.outputs, self.updates)
+
+    def with_values(self, at: Mapping[Any, Any], caption: str = "") -> Drawing:
+        """Give the drawing with the numbers that its arrows carry for these inputs.
+
+        `at` has an array for each input, by name or node; parameters are as they are now. Each call
+        adds a frame: a page has a slider over them, and all other formats show the first. The
+        caption says in a few words when that was, such as `"step 100"`.
+
+        Raises `CallError` where an input is missing, unknown or does not fit.
+        """
+        count = len(self.frames) + 1
+        shown = cleaned(caption) or f"frame {count}"
+        return replace(self, frames=(*self.frames, frame_of(self.graph, at, shown)))
 
     @cached_property
     def dot(self) -> str:
@@ -99,6 +130,8 @@ def draw(
     *,
     gradients: bool = False,
     wrt: Node | Iterable[Node] | None = None,
+    at: Mapping[Any, Any] | None = None,
+    level: Level | None = None,
 ) -> Drawing:
     """Give the picture of the graph that ends in these nodes.
 
@@ -107,14 +140,28 @@ def draw(
     `wrt`: by default all trainable parameters, or all float inputs where there are none. A pair of
     a parameter and a node, as optimisers give them, shows that node as the parameter's next value.
 
+    `at` gives each input a value, by name or node: arrows then show the numbers that they carry,
+    and gradient rules between scalars that of their local gradient. `level` is what a box stands
+    for: "layers" (see `scope`), "ops", or "statements" for ops with all they compute in index
+    notation; by default ops, and layers where there would be more than 150 boxes.
+
+    Raises `CallError` where an input of `at` is missing, unknown or does not fit.
+
     >>> from graphcnn.graph import input
     >>> print(draw(input("x")).dot.splitlines()[0])
     digraph graphcnn {
     """
+    if level is not None and level not in LEVELS:
+        raise GraphError(
+            f"level={level!r}",
+            rule="a box stands for one of " + ", ".join(map(repr, LEVELS)),
+            fix='draw(loss, level="layers")',
+        ).at("draw", user_origin())
     outputs, updates = _ends(nodes)
     if gradients or wrt is not None:
         outputs += _gradients(outputs, wrt)
-    return Drawing(to_picture(outputs, updates))
+    drawing = Drawing(outputs, updates, level)
+    return drawing if at is None else drawing.with_values(at)
 
 
 def _ends(nodes: Any) -> tuple[tuple[Node, ...], tuple[tuple[Node, Node], ...]]:

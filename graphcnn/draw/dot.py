@@ -58,6 +58,11 @@ def to_dot(picture: Picture, *, rich: bool = True) -> str:
     return text
 
 
+def arrow_lines(arrow: Arrow) -> tuple[str, ...]:
+    """Give what stands on an arrow: its label and, where they are known, its first values."""
+    return tuple(filter(None, (arrow.label, *arrow.values[:1])))
+
+
 def _box_attributes(box: Box) -> dict[str, str]:
     style = "filled,rounded" if box.rounded else "filled"
     return {"fillcolor": box.role.fill, "color": box.role.outline, "style": style}
@@ -72,9 +77,11 @@ def _add_arrow(graph: graphviz.Digraph, arrow: Arrow, spelled: Spelling) -> None
         attributes["dir"] = "back"
     if arrow.dashed:
         attributes["style"] = "dashed"
-    if arrow.label:
+    if lines := arrow_lines(arrow):
         # The spaces keep the text off the line.
-        attributes["label"] = spelled(((Span(f"  {arrow.label}  ", arrow.colours[-1]),),))
+        attributes["label"] = spelled(
+            tuple((Span(f"  {text}  ", arrow.colours[-1]),) for text in lines)
+        )
     if arrow.main:
         attributes["weight"] = "8"
     attributes["color"] = f"{colours[0]};0.5:{colours[1]}" if colours[1:] else colours[0]

@@ -50,6 +50,11 @@ def forward(fragment: Fragment, formula: str, letters: list[str]) -> str:
     return template.translate(_table(letters))
 
 
+def statements(fragment: Fragment, letters: list[str]) -> list[str]:
+    """Give the statements of an op in index notation, one equation for each tensor they define."""
+    return [equation.translate(_table(letters)) for equation in _statements(fragment)]
+
+
 def local(fragment: Fragment, k: int, letters: list[str]) -> LocalGradient | None:
     """Give the local gradient with respect to the k-th input; None where it has no short form."""
     found = _local(fragment, k)
@@ -125,6 +130,11 @@ def _equation(given: Fragment) -> str | None:
     if len(fragment.statements) == 1 and _is_elementwise(fragment.statements[0]):
         return None
     return "; ".join(_equations(fragment.statements))
+
+
+@lru_cache(maxsize=1024)
+def _statements(given: Fragment) -> tuple[str, ...]:
+    return tuple(_equations(_with_tokens(given).statements))
 
 
 def _equations(statements: Iterable[Statement], sources: Sources | None = None) -> Iterator[str]:

@@ -11,33 +11,30 @@ from collections.abc import Iterator, Sequence
 from graphcnn.draw.picture import Arrow, Box, Picture, Span
 from graphcnn.draw.roles import DOWNSTREAM, INK, LOCAL, QUIET, SOURCES, UPSTREAM, Role
 from graphcnn.draw.texts import box_lines, shape
-from graphcnn.draw.view import View
-from graphcnn.graph import Graph, Node
-
-Updates = Sequence[tuple[Node, Node]]
+from graphcnn.draw.view import Updates, View
+from graphcnn.graph import Node
 
 
-def to_picture(outputs: Sequence[Node], updates: Updates = ()) -> Picture:
-    """Give the picture of the graph that ends in these nodes.
+def to_picture(view: View, outputs: Sequence[Node], updates: Updates = ()) -> Picture:
+    """Give the picture of a graph that ends in these nodes.
 
     `updates` pairs each parameter with the node of its next value.
     """
-    ends = (*outputs, *(new for _, new in updates), *(old for old, _ in updates))
-    view = View.of(Graph(tuple(dict.fromkeys(ends))))
     boxes = (*_node_boxes(view), *_result_boxes(view, outputs, updates))
     arrows = (*_node_arrows(view), *_result_arrows(view, outputs, updates))
     return Picture(
         boxes,
         arrows,
-        tuple(_pairs(view, outputs)),
+        tuple(dict.fromkeys(_pairs(view, outputs))),
         tuple(role for role in Role if any(box.role is role for box in boxes)),
         _notes(view, arrows),
+        tuple(frame.caption for frame in view.frames),
     )
 
 
 def _node_boxes(view: View) -> Iterator[Box]:
     for group in view.groups:
-        role = view.roles[group[0]]
+        role = view.role(group)
         yield Box(view.keys[group[0]], role, box_lines(view, group), rounded=role in SOURCES)
 
 
@@ -46,22 +43,28 @@ def _node_arrows(view: View) -> Iterator[Arrow]:
     for node in view.graph.nodes:
         rule = view.applies_rule(node)
         for k, source in enumerate(node.inputs):
-            if not rule:
-                yield _arrow(view, source, node)
+            if view.keys[source] == view.keys[node]:
                 continue
-            last = k == len(node.inputs) - 1
-            arrow = _upstream_arrow(view, source, node) if last else _saved(view, source, node)
-            if arrow is not None and arrow not in drawn:
-                drawn.add(arrow)
-                yield arrow
+            if not rule:
+                arrow: Arrow | None = _arrow(view, source, node)
+            elif k == len(node.inputs) - 1:
+                arrow = _upstream_arrow(view, source, node)
+            else:
+                arrow = _saved(view, source, node)
+            if arrow is None or ((rule or view.level == "layers") and arrow in drawn):
+                continue
+            drawn.add(arrow)
+            yield arrow
 
 
 def _arrow(view: View, source: Node, node: Node) -> Arrow:
     tail, head = view.keys[source], view.keys[node]
     if view.roles[source] is Role.GRADIENT:
         up = view.roles[node] is Role.GRADIENT
-        return Arrow(tail, head, view.letters[source], (DOWNSTREAM,), up=up)
-    return Arrow(tail, head, shape(source), main=view.roles[source] not in SOURCES)
+        letter, values = view.letters[source], view.values(source)
+        return Arrow(tail, head, letter, (DOWNSTREAM,), up=up, values=values)
+    main = view.roles[source] not in SOURCES
+    return Arrow(tail, head, shape(source), main=main, values=view.values(source))
 
 
 def _upstream_arrow(view: View, source: Node, node: Node) -> Arrow:
@@ -74,6 +77,7 @@ def _upstream_arrow(view: View, source: Node, node: Node) -> Arrow:
         colours,
         up=True,
         main=True,
+        values=view.values(source),
     )
 
 
@@ -81,14 +85,17 @@ def _saved(view: View, source: Node, node: Node) -> Arrow | None:
     """Show where a rule finds forward values, unless the op beside it shows that."""
     if node.partner in view.keys:
         return None
-    return Arrow(view.keys[source], view.keys[node], shape(source), (QUIET,), dashed=True)
+    ends = view.keys[source], view.keys[node]
+    return Arrow(*ends, shape(source), (QUIET,), dashed=True, values=view.values(source))
 
 
 # ── What the graph gives ──────────────────────────────────────────────────────────────────────────
 
 
 def _has_result(view: View, node: Node) -> bool:
-    return view.roles[node] not in SOURCES
+    """Whether an output gets a box of its own; a layer names the gradients it gives."""
+    role = view.roles[node]
+    return role not in SOURCES and not (view.level == "layers" and role is Role.GRADIENT)
 
 
 def _result_key(view: View, node: Node) -> str:
@@ -109,6 +116,8 @@ def _result_boxes(view: View, outputs: Sequence[Node], updates: Updates) -> Iter
         elif node in view.letters.losses.values() and view.letters.of_loss(node) != letter:
             letter = f"{view.letters.of_loss(node)} = {letter}"
         yield Box(_result_key(view, node), shown, ((Span(letter, colour, bold=True),),), True)
+    if view.level == "layers":
+        return
     for k, (old, _) in enumerate(updates):
         line = (Span(f"{view.letters[old]} ←", bold=True), Span("  next value", QUIET))
         yield Box(f"u{k}", Role.UPDATE, (line,), True)
@@ -120,22 +129,25 @@ def _result_arrows(view: View, outputs: Sequence[Node], updates: Updates) -> Ite
             continue
         key = _result_key(view, node)
         if view.roles[node] is Role.GRADIENT:
-            yield Arrow(view.keys[node], key, view.letters[node], (DOWNSTREAM,), up=True)
+            letter, values = view.letters[node], view.values(node)
+            yield Arrow(view.keys[node], key, letter, (DOWNSTREAM,), up=True, values=values)
         else:
-            yield Arrow(view.keys[node], key, shape(node), main=True)
+            yield Arrow(view.keys[node], key, shape(node), main=True, values=view.values(node))
+    if view.level == "layers":
+        return
     for k, (_, new) in enumerate(updates):
-        yield Arrow(view.keys[new], f"u{k}", shape(new))
+        yield Arrow(view.keys[new], f"u{k}", shape(new), values=view.values(new))
 
 
 def _pairs(view: View, outputs: Sequence[Node]) -> Iterator[tuple[str, str]]:
     """Stand each gradient rule beside its op, and the seed beside the loss."""
-    for group in view.groups:
-        node, partner = group[0], group[0].partner
+    for node in (n for group in view.groups for n in group):
+        partner = node.partner
         if partner is None or not view.applies_rule(node) or partner not in view.keys:
             continue
         if view.roles[partner] is not Role.GRADIENT:
             yield view.keys[partner], view.keys[node]
-        if view.letters.losses[node] is partner and partner in outputs:
+        if view.level != "layers" and view.letters.losses[node] is partner and partner in outputs:
             yield _result_key(view, partner), view.keys[node.inputs[-1]]
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 
+from graphcnn.draw.dot import arrow_lines
 from graphcnn.draw.picture import Arrow, Box, Line, Picture, Span
 from graphcnn.draw.roles import INK
 
@@ -65,7 +66,8 @@ def _span(span: Span) -> str:
 
 def _arrow(arrow: Arrow) -> str:
     stroke = "-.->" if arrow.dashed else "-->"
-    label = f'|"{escaped(arrow.label)}"|' if arrow.label else ""
+    lines = "<br>".join(map(escaped, arrow_lines(arrow)))
+    label = f'|"{lines}"|' if lines else ""
     return f"{arrow.tail} {stroke}{label} {arrow.head}"
 
 

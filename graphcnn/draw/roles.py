@@ -37,22 +37,29 @@ class Role(Enum):
 
 
 SOURCES = (Role.INPUT, Role.PARAMETER, Role.CONSTANT)
+_DERIVED = (Role.GRADIENT, Role.UPDATE)
 _BY_OP = {"input": Role.INPUT, "parameter": Role.PARAMETER, "constant": Role.CONSTANT}
 
 
-def roles(graph: Graph) -> dict[Node, Role]:
+def roles(graph: Graph, updates: Iterable[tuple[Node, Node]] = ()) -> dict[Node, Role]:
     """Give the role of every node of a graph.
 
     A node with a forward partner is a gradient, and so is the seed, from which gradients alone are
-    computed. What is computed from a gradient otherwise is an update. Scalar outputs are losses.
+    computed. What is computed from a gradient otherwise is an update, and so is what nothing but
+    the next values of `updates` need. Scalar outputs are losses.
     """
+    following = {new for _, new in updates}
+    partners = (n.partner for n in graph.nodes if n.partner is not None)
+    forward = {*Graph((*(n for n in graph.outputs if n not in following), *partners)).nodes}
     found: dict[Node, Role] = {}
     for node in graph.nodes:
         if node.partner is not None or _is_seed(node, graph.consumers[node]):
             found[node] = Role.GRADIENT
         elif node.op in _BY_OP:
             found[node] = _BY_OP[node.op]
-        elif any(found[i] in (Role.GRADIENT, Role.UPDATE) for i in node.inputs):
+        elif any(found[i] in (Role.GRADIENT, Role.UPDATE) for i in node.inputs) or (
+            node.inputs and node not in forward
+        ):
             found[node] = Role.UPDATE
         elif node in graph.outputs and node.shape == () and node.dtype in FLOATS:
             found[node] = Role.LOSS

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from graphcnn.adjoint import vjp
@@ -11,16 +13,19 @@ from graphcnn.draw.labels import cleaned, formula, quiet
 from graphcnn.draw.letters import inner
 from graphcnn.draw.picture import Line, Span
 from graphcnn.draw.roles import DOWNSTREAM, LOCAL, QUIET, SOURCES, UPSTREAM, Role
-from graphcnn.draw.view import View
+from graphcnn.draw.view import Group, View
 from graphcnn.errors import described
 from graphcnn.graph import Node, Parameter
 from graphcnn.op import REGISTRY
 
 _LONGEST_ARGUMENT = 24
+_FEW, _MOST_OPS = 4, 8  # of what a layer consists of, shown at most
 
 
-def box_lines(view: View, group: tuple[Node, ...]) -> tuple[Line, ...]:
+def box_lines(view: View, group: Group) -> tuple[Line, ...]:
     """Give the lines of the box that a group of nodes shares."""
+    if group in view.titles:
+        return _layer_lines(view, group)
     node = group[0]
     role = view.roles[node]
     if view.applies_rule(node):
@@ -33,7 +38,33 @@ def box_lines(view: View, group: tuple[Node, ...]) -> tuple[Line, ...]:
     if role in SOURCES:
         shown = cleaned(node.name) or view.letters[node]
         return ((Span(shown, bold=True),), *quiet(_source(node, role)))
-    return (_title(node), *formula(_equation(view, node)), *quiet(arguments(node)))
+    return (_title(node), *_equation_lines(view, node), *quiet(arguments(node)))
+
+
+def _layer_lines(view: View, group: Group) -> tuple[Line, ...]:
+    """Give what a layer is made of: its ops in order, its weights, the gradients it passes on."""
+    title = (Span(cleaned(view.titles[group]), bold=True),)
+    weights = [n for n in group if isinstance(n, Parameter) and n.trainable]
+    computed = [n for n in group if n.inputs]
+    if view.role(group) is Role.GRADIENT:
+        return (title, *quiet("gives " + _some([view.letters[n] for n in computed], _FEW)))
+    ops = (cleaned(op) for op, _ in groupby(n.op for n in computed))
+    lines = (title, *quiet(_some([*ops], _MOST_OPS, " → ")))
+    if weights:
+        count = sum(math.prod(w.shape) for w in weights)
+        lines += quiet(f"{count:,} weights in {_some([_short(w) for w in weights], _FEW)}")
+    return lines
+
+
+def _short(weight: Node) -> str:
+    return f"{cleaned(weight.name.rpartition('.')[2])} {shape(weight)}"
+
+
+def _some(texts: Sequence[str], most: int, between: str = ", ") -> str:
+    """Join texts, of many the first ones and the last."""
+    if len(texts) > most:
+        texts = [*texts[: most - 2], "…", texts[-1]]
+    return between.join(texts)
 
 
 def rule_lines(view: View, node: Node) -> Iterator[Line]:
@@ -52,7 +83,8 @@ def rule_lines(view: View, node: Node) -> Iterator[Line]:
         for equation in formulas.steps(partner.fragment, k, [*names, *ends]):
             yield from formula(equation, DOWNSTREAM)
         return
-    yield from formula(f"{found.left} = {found.value}", LOCAL, most=4)
+    number = f" = {view.frames[0].locals[node].text}" if view.has_local(node) else ""
+    yield from formula(f"{found.left} = {found.value}{number}", LOCAL, most=4)
     yield (
         Span(f"{letters[node]} = ", DOWNSTREAM),
         *(span for line in formula(found.reduction, DOWNSTREAM) for span in line),
@@ -76,11 +108,16 @@ def _title(node: Node) -> Line:
     return (Span(cleaned(node.name), bold=True), Span(f"  {op}", QUIET))
 
 
-def _equation(view: View, node: Node) -> str:
+def _equation_lines(view: View, node: Node) -> Iterator[Line]:
     if node.fragment is None:
-        return cleaned(node.formula, 120)
+        yield from formula(cleaned(node.formula, 120))
+        return
     letters = [view.letters[n] for n in (*node.inputs, node)]
-    return formulas.forward(node.fragment, node.formula, letters)
+    if view.level == "statements":
+        for equation in formulas.statements(node.fragment, letters):
+            yield from formula(equation)
+    else:
+        yield from formula(formulas.forward(node.fragment, node.formula, letters))
 
 
 def _source(node: Node, role: Role) -> str:

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphcnn as g
-from graphcnn.draw import Drawing, draw
+from graphcnn.draw import draw
+from graphcnn.draw.mermaid import to_mermaid
 from graphcnn.draw.picture import Picture
 from graphcnn.draw.roles import DOWNSTREAM, INK, UPSTREAM
 from graphcnn.graph import Node
@@ -38,7 +39,7 @@ def plain(text: str | None) -> str:
 
 
 def assert_says_the_picture(picture: Picture) -> None:
-    boxes, arrows, colours = read_back(Drawing(picture).mermaid)
+    boxes, arrows, colours = read_back(to_mermaid(picture))
     assert [(key, plain(text), role) for key, text, role in boxes] == [
         (b.key, "\n".join("".join(s.text for s in line) for line in b.lines if line), b.role.label)
         for b in picture.boxes
