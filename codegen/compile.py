@@ -97,6 +97,7 @@ class Plan:
     program: Program
     options: Options = Options()
     entry: str = "run"
+    timed: bool = False  # its C tells how long each nest took
 
     @cached_property
     def machine(self) -> Machine:
@@ -172,12 +173,14 @@ class Plan:
     @cached_property
     def unit(self) -> Unit:
         """The C text."""
-        return unit_text(self.laid_out, self.nests, self.memory, self._names, self.entry)
+        given = self.laid_out, self.nests, self.memory, self._names
+        return unit_text(*given, self.entry, self.timed)
 
     def parts(self) -> Iterator[tuple[str, str]]:
         """Give the C in several files by name, each as soon as it is known."""
         lowered = copy(self._lowering)
-        return unit_parts(self.laid_out, lowered, self.memory, self._names, self.entry)
+        given = self.laid_out, lowered, self.memory, self._names
+        return unit_parts(*given, self.entry, self.timed)
 
     @property
     def arrays(self) -> tuple[Tensor, ...]:
@@ -292,8 +295,8 @@ def load(
         team = other.submit(open_team, threads)  # the first time it has to be compiled, too
         library = build(
             made.parts,
-            declarations(entry),
-            origin=fingerprint(made.program, made.options, made.machine, entry),
+            declarations(entry, made.timed),
+            origin=fingerprint(made.program, made.options, made.machine, entry, made.timed),
             profile=profile,
             toolchain=toolchain,
         )

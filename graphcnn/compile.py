@@ -34,6 +34,7 @@ from graphcnn.errors import (
     user_origin,
 )
 from graphcnn.graph import Constant, Graph, Node, Parameter
+from graphcnn.kernels import Profile, profile
 from graphcnn.program import Lowered, to_program
 from graphcnn.room import Room
 from graphcnn.tuning import Subject, sizes_of, tuned
@@ -126,7 +127,9 @@ def compile(
             once, made = freeze_plan(made)
             prepared = _prepared(once, lowered, chosen)
         executable = _executable(chosen, made, threads)
-    return Step(lowered, made, outputs, nodes, choices, executable, prepared, subject, tuning)
+    return Step(
+        lowered, made, outputs, nodes, changes, choices, executable, prepared, subject, tuning
+    )
 
 
 def _tuning_sizes(tune: Any, lowered: Lowered, backend: str | None) -> dict[str, int] | None:
@@ -282,6 +285,7 @@ class Step:
         made: Plan,
         structure: Any,
         nodes: Sequence[Node],
+        changes: Sequence[tuple[Node, Node]],
         choices: Sequence[tuple[int, Size]],
         executable: Executable | None,
         prepared: Mapping[str, Array] | None,
@@ -292,6 +296,8 @@ class Step:
         self.subject = subject
         self.tuning = tuning
         self.graph: Graph = lowered.graph
+        self.outputs: tuple[Node, ...] = tuple(nodes)
+        self.updates: tuple[tuple[Node, Node], ...] = tuple(changes)
         self._structure = structure
         self._executable = executable
         self._lock = threading.Lock()
@@ -315,6 +321,19 @@ class Step:
 
     def __call__(self, /, *positional: Any, **inputs: Any) -> Any:
         """Run once. Raises `CallError` where an input is missing, unknown or does not fit."""
+        arrays, bound = self.arguments(inputs, positional)
+        outputs = [empty() for empty in bound.outputs]
+        with self._lock:
+            if self._native is None:
+                self._interpret(arrays, outputs, bound)
+            else:
+                self._native.run((*arrays, *outputs), bound)
+        return self._shaped([outputs[k] for k in self._order])
+
+    def arguments(
+        self, inputs: Mapping[str, Any], positional: tuple[Any, ...] = ()
+    ) -> tuple[list[Array], _Binding]:
+        """Give the arrays of a call, and what their shapes imply. Raises `CallError`."""
         try:
             if positional or inputs.keys() != self._names:
                 raise wrong_names(positional, inputs, [n for n, _, _ in self._inputs])
@@ -325,13 +344,7 @@ class Step:
         except GraphError as error:
             who = f"call of {self.plan.program.name!r}"
             raise error.at(who, user_origin(), shown(inputs, positional)) from None
-        outputs = [empty() for empty in bound.outputs]
-        with self._lock:
-            if self._native is None:
-                self._interpret(arrays, outputs, bound)
-            else:
-                self._native.run((*arrays, *outputs), bound)
-        return self._shaped([outputs[k] for k in self._order])
+        return arrays, bound
 
     def _shaped(self, values: list[Array]) -> Any:
         if isinstance(self._structure, Node):
@@ -373,6 +386,19 @@ class Step:
         if self.tuning:
             stages["tuning"] = str(self.tuning)
         return stages
+
+    def profile(self, at: Mapping[Any, Any], rounds: int = 20) -> Profile:
+        """Give how long each kernel takes on these inputs, by name or node; see `Profile`.
+
+        It is the least time of so many rounds, with a clock around each kernel. The parameters
+        keep their values. Raises `GraphError` where the step runs in NumPy.
+        """
+        return profile(self, at, rounds)
+
+    @property
+    def held(self) -> Mapping[str, Array]:
+        """The parameters' memory by name."""
+        return self._held
 
     @property
     def backend(self) -> str:

@@ -55,23 +55,34 @@ def _head(text: str) -> list[str]:
 
 
 def unit_text(
-    program: Program, lowered: Sequence[Lowered], memory: MemoryPlan, names: Names, entry: str
+    program: Program,
+    lowered: Sequence[Lowered],
+    memory: MemoryPlan,
+    names: Names,
+    entry: str,
+    timed: bool = False,
 ) -> Unit:
     """Give the C of a program.
 
     `entry(arrays, workspace, dims, team)` runs it: `arrays` are the inputs, parameters and outputs
     in order, `workspace` has the bytes that `entry_workspace(dims)` asks for, and `team` are the
-    threads that share the work.
+    threads that share the work. If `timed`, `entry_seconds()` gives how long each nest took when
+    it ran last.
     """
     title = f"/* {commented(program.name)} */"
     functions = (function_text(f) + "\n" for f in distinct_functions(lowered))
-    body = "\n".join([*functions, *_tail(program, lowered, memory, names, entry)])
+    body = "\n".join([*functions, *_tail(program, lowered, memory, names, entry, timed)])
     text = "\n".join([title, *_head(body), body])
-    return Unit(text, declarations(entry), given_arrays(program), entry)
+    return Unit(text, declarations(entry, timed), given_arrays(program), entry)
 
 
 def unit_parts(
-    program: Program, lowered: Iterable[Lowered], memory: MemoryPlan, names: Names, entry: str
+    program: Program,
+    lowered: Iterable[Lowered],
+    memory: MemoryPlan,
+    names: Names,
+    entry: str,
+    timed: bool = False,
 ) -> Iterator[tuple[str, str]]:
     """Give the same C in files by name, each as soon as the functions in it are lowered.
 
@@ -99,23 +110,46 @@ def unit_parts(
             yield closed()
             part, lines, count = [], 0, count + 1
     if not count:
-        yield entry, unit_text(program, known, memory, names, entry).text
+        yield entry, unit_text(program, known, memory, names, entry, timed).text
         return
     if part:
         yield closed()
-    tail = _tail(program, known, memory, names, entry)
+    tail = _tail(program, known, memory, names, entry, timed)
     yield entry, "\n".join([prelude(), *heads.values(), "", *tail])
 
 
 def _tail(
-    program: Program, lowered: Sequence[Lowered], memory: MemoryPlan, names: Names, entry: str
+    program: Program,
+    lowered: Sequence[Lowered],
+    memory: MemoryPlan,
+    names: Names,
+    entry: str,
+    timed: bool,
 ) -> list[str]:
-    """What follows the functions: how the team shares them, and the two that others call."""
+    """What follows the functions: how the team shares them, and those that others call."""
     return [
         *(_part(f, names) for f in distinct_functions(lowered) if f.tasks),
         _workspace(memory, names, entry),
-        _entry(program, lowered, memory, names, entry, given_arrays(program)),
+        *([_CLOCK.format(entry=entry, count=len(lowered))] if timed else []),
+        _entry(program, lowered, memory, names, entry, given_arrays(program), timed),
     ]
+
+
+_CLOCK = """\
+#include <time.h>
+
+static double {entry}_took[{count} + 1];
+
+const double *{entry}_seconds(void) {{
+    return {entry}_took;
+}}
+
+static double now(void) {{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (double)at.tv_sec + 1e-9 * (double)at.tv_nsec;
+}}
+"""
 
 
 def given_arrays(program: Program) -> tuple[Tensor, ...]:
@@ -123,9 +157,10 @@ def given_arrays(program: Program) -> tuple[Tensor, ...]:
     return tuple(dict.fromkeys((*program.inputs, *program.parameters, *program.outputs)))
 
 
-def declarations(entry: str) -> str:
-    """Declare the two functions that a unit shows to the outside."""
-    return (
+def declarations(entry: str, timed: bool = False) -> str:
+    """Declare the functions that a unit shows to the outside."""
+    clock = f"const double *{entry}_seconds(void);\n" if timed else ""
+    return clock + (
         f"int64_t {entry}_workspace(const int64_t *dims);\n"
         f"void {entry}(void *const *arrays, unsigned char *workspace, const int64_t *dims,"
         " const void *team);\n"
@@ -182,6 +217,7 @@ def _entry(
     names: Names,
     entry: str,
     given: tuple[Tensor, ...],
+    timed: bool,
 ) -> str:
     lines = [
         f"void {entry}(void *const *arrays, unsigned char *workspace, const int64_t *dims,",
@@ -211,8 +247,12 @@ def _entry(
         lines.append(f"    void *{place} = workspace + {_spelled(start, names)}; /* {shown} */")
     lines += ["    (void)workspace;", "    (void)team;"]
     lines.append("    const float_mode before = flush_denormals();")
-    for low in lowered:
-        lines += _called(low, memory, places, names)
+    if timed:
+        lines.append("    double start;")
+    for k, low in enumerate(lowered):
+        call = _called(low, memory, places, names)
+        took = f"    {entry}_took[{k}] = now() - start;"
+        lines += ["    start = now();", *call, took] if timed else call
     for old, new in memory.copies:
         lines += _copied(places[old], places[memory.home(new)], old, names)
     return "\n".join([*lines, "    restore_mode(before);", "}", ""])

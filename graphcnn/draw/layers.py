@@ -4,7 +4,7 @@ Before: x ─► conv2d ─► add ─► relu ─► max_pool2d ─► linear  
 
 Nodes made in name scopes belong to these. Others follow the weights: an op that takes parameters
 begins a layer, named as they are (`conv1.weight` is one of `conv1`), and what is computed from its
-result without further weights belongs to it too.
+result alone belongs to it too. An op that takes an input, such as labels, begins one of its own.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ def _forward(graph: Graph, roles: Mapping[Node, Role], depth: int) -> dict[Node,
     for node in graph.nodes:
         if roles[node] not in (Role.OP, Role.LOSS) or not node.inputs:
             continue
-        weights = [i for i in node.inputs if i.op == "parameter" and i not in found]
+        given = [i for i in node.inputs if i.op in ("parameter", "input")]
         before = [found[i] for i in node.inputs if i in found]
         if node.scope:
             layer = ".".join(node.scope[:depth])
-        elif weights or not before:
-            layer = _named_after(node, weights)
+        elif given or not before:
+            layer = _named_after(node, given)
         else:
             # The latest of them: so a layer never leads back into an earlier one.
             layer = max(before, key=number.__getitem__)
@@ -70,10 +70,10 @@ def _forward(graph: Graph, roles: Mapping[Node, Role], depth: int) -> dict[Node,
     return found
 
 
-def _named_after(node: Node, weights: Iterable[Node]) -> str:
-    for weight in weights:
-        prefix, dot, _ = weight.name.rpartition(".")
-        if dot and prefix:
+def _named_after(node: Node, given: Iterable[Node]) -> str:
+    for source in given:
+        prefix = source.name.rpartition(".")[0]
+        if source.op == "parameter" and prefix:
             return prefix
     return node.name or node.op
 

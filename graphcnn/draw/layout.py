@@ -6,7 +6,8 @@ local gradient for each input.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from graphcnn.draw.picture import Arrow, Box, Picture, Span
 from graphcnn.draw.roles import DOWNSTREAM, INK, LOCAL, QUIET, SOURCES, UPSTREAM, Role
@@ -39,32 +40,50 @@ def _node_boxes(view: View) -> Iterator[Box]:
 
 
 def _node_arrows(view: View) -> Iterator[Arrow]:
+    arrows = (a for a in _each_arrow(view) if a.tail != a.head)
+    yield from _merged(arrows) if view.level == "layers" else arrows
+
+
+def _each_arrow(view: View) -> Iterator[Arrow]:
     drawn: set[Arrow] = set()
     for node in view.graph.nodes:
         rule = view.applies_rule(node)
         for k, source in enumerate(node.inputs):
-            if view.keys[source] == view.keys[node]:
-                continue
             if not rule:
-                arrow: Arrow | None = _arrow(view, source, node)
-            elif k == len(node.inputs) - 1:
-                arrow = _upstream_arrow(view, source, node)
-            else:
-                arrow = _saved(view, source, node)
-            if arrow is None or ((rule or view.level == "layers") and arrow in drawn):
+                yield _arrow(view, source, node)
                 continue
-            drawn.add(arrow)
-            yield arrow
+            last = k == len(node.inputs) - 1
+            arrow = _upstream_arrow(view, source, node) if last else _saved(view, source, node)
+            if arrow is not None and arrow not in drawn:
+                drawn.add(arrow)
+                yield arrow
+
+
+def _merged(arrows: Iterable[Arrow]) -> Iterator[Arrow]:
+    """Give one arrow for all that go from one box to another, with the labels of the first two."""
+    together: dict[Arrow, list[Arrow]] = {}
+    for arrow in arrows:
+        together.setdefault(replace(arrow, label="", values=()), []).append(arrow)
+    for arrow, same in together.items():
+        labels = [*dict.fromkeys(a.label for a in same)]
+        label = ", ".join([*labels[:2], *(["…"] if labels[2:] else [])])
+        yield replace(arrow, label=label, values=same[0].values if len(labels) == 1 else ())
 
 
 def _arrow(view: View, source: Node, node: Node) -> Arrow:
     tail, head = view.keys[source], view.keys[node]
     if view.roles[source] is Role.GRADIENT:
         up = view.roles[node] is Role.GRADIENT
-        letter, values = view.letters[source], view.values(source)
-        return Arrow(tail, head, letter, (DOWNSTREAM,), up=up, values=values)
+        values = view.values(source)
+        return Arrow(tail, head, _gradient(view, source), (DOWNSTREAM,), up=up, values=values)
     main = view.roles[source] not in SOURCES
     return Arrow(tail, head, shape(source), main=main, values=view.values(source))
+
+
+def _gradient(view: View, node: Node) -> str:
+    """Name a gradient; between layers, which show no letters, give its shape."""
+    told = view.level != "layers" or node.wrt is None or node.wrt.name
+    return view.letters[node] if told and node.partner is not None else shape(node)
 
 
 def _upstream_arrow(view: View, source: Node, node: Node) -> Arrow:
@@ -73,7 +92,7 @@ def _upstream_arrow(view: View, source: Node, node: Node) -> Arrow:
     return Arrow(
         view.keys[source],
         view.keys[node],
-        view.letters.upstream(node),
+        _gradient(view, source) if view.level == "layers" else view.letters.upstream(node),
         colours,
         up=True,
         main=True,
@@ -114,7 +133,8 @@ def _result_boxes(view: View, outputs: Sequence[Node], updates: Updates) -> Iter
         if role is Role.GRADIENT:
             colour = DOWNSTREAM
         elif node in view.letters.losses.values() and view.letters.of_loss(node) != letter:
-            letter = f"{view.letters.of_loss(node)} = {letter}"
+            told = view.level != "layers" or node.name
+            letter = view.letters.of_loss(node) + (f" = {letter}" if told else "")
         yield Box(_result_key(view, node), shown, ((Span(letter, colour, bold=True),),), True)
     if view.level == "layers":
         return

@@ -42,22 +42,30 @@ def box_lines(view: View, group: Group) -> tuple[Line, ...]:
 
 
 def _layer_lines(view: View, group: Group) -> tuple[Line, ...]:
-    """Give what a layer is made of: its ops in order, its weights, the gradients it passes on."""
-    title = (Span(cleaned(view.titles[group]), bold=True),)
+    """Give what a layer is made of: its ops and weights, or what of its weights it works out."""
+    layer = view.titles[group]
+    title = (Span(cleaned(layer), bold=True),)
+    match view.role(group):
+        case Role.GRADIENT:
+            about = dict.fromkeys(n.wrt for n in group if isinstance(n.wrt, Parameter))
+            return (title, *quiet(_some([f"∂L/∂{_own(w, layer)}" for w in about], _FEW)))
+        case Role.UPDATE:
+            old = [old for old, new in view.updates if new in group]
+            old.sort(key=lambda p: not (isinstance(p, Parameter) and p.trainable))
+            return (title, *quiet(_some([f"{_own(p, layer)} ←" for p in old], _FEW)))
+    ops = [cleaned(op) for op, _ in groupby(n.op for n in group if n.inputs)]
     weights = [n for n in group if isinstance(n, Parameter) and n.trainable]
-    computed = [n for n in group if n.inputs]
-    if view.role(group) is Role.GRADIENT:
-        return (title, *quiet("gives " + _some([view.letters[n] for n in computed], _FEW)))
-    ops = (cleaned(op) for op, _ in groupby(n.op for n in computed))
-    lines = (title, *quiet(_some([*ops], _MOST_OPS, " → ")))
+    lines = (title, *quiet(_some(ops, _MOST_OPS, " → ")))
     if weights:
         count = sum(math.prod(w.shape) for w in weights)
-        lines += quiet(f"{count:,} weights in {_some([_short(w) for w in weights], _FEW)}")
+        shown = _some([f"{_own(w, layer)} {shape(w)}" for w in weights], _FEW)
+        lines += quiet(f"{count:,} weights: {shown}")
     return lines
 
 
-def _short(weight: Node) -> str:
-    return f"{cleaned(weight.name.rpartition('.')[2])} {shape(weight)}"
+def _own(weight: Node, layer: str) -> str:
+    """Give the name of a weight without that of its layer, which may say what of it is done."""
+    return cleaned(weight.name.removeprefix(f"{layer.rpartition(' ')[0] or layer}."))
 
 
 def _some(texts: Sequence[str], most: int, between: str = ", ") -> str:

@@ -30,6 +30,7 @@ class View:
     """
 
     graph: Graph
+    updates: Updates
     level: Level
     letters: Letters
     roles: dict[Node, Role]
@@ -58,7 +59,7 @@ class View:
             else:  # there is nothing to tell layers by
                 chosen = "ops"
         keys = {node: f"n{k}" for k, group in enumerate(groups) for node in group}
-        return cls(graph, chosen, Letters(graph), what, groups, titles, keys, frames)
+        return cls(graph, updates, chosen, Letters(graph), what, groups, titles, keys, frames)
 
     def role(self, group: Group) -> Role:
         """Give the role of a box: that of its nodes, a loss before all others."""

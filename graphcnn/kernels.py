@@ -1,0 +1,150 @@
+"""Which kernels of a compiled step compute which nodes, and how long each takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from codegen.aligned import aligned_copy
+from codegen.compile import load
+from codegen.lower import Lowered
+from codegen.notation import BYTES
+from codegen.sizes import evaluate
+from graphcnn.errors import GraphError, user_origin
+from graphcnn.graph import Node
+
+if TYPE_CHECKING:
+    from graphcnn.compile import Step
+
+
+def nodes_of_kernels(step: Step) -> tuple[tuple[Node, ...], ...]:
+    """Give the nodes that each kernel of a step works on, in the order in which kernels run.
+
+    Those whose values it writes or has on the way; for a kernel that only prepares what others
+    read, such as a padded copy, those of the first that reads it.
+    """
+    names = {name: node for node, name in step.graph.names.items() if node.inputs}
+    nests = step.plan.nests
+    found: list[tuple[Node, ...]] = []
+    readers: dict[str, tuple[Node, ...]] = {}
+    for low in reversed(nests):
+        statements = [s for kernel in low.group.kernels for s in kernel.statements]
+        targets = dict.fromkeys(s.target.name for s in statements)
+        own = dict.fromkeys(n for n in (_owner(t, names) for t in targets) if n is not None)
+        nodes = tuple(own) or next((readers[t] for t in targets if t in readers), ())
+        found.append(nodes)
+        readers |= {access.tensor.name: nodes for s in statements for access in s.reads}
+    return tuple(reversed(found))
+
+
+def _owner(tensor: str, names: Mapping[str, Node]) -> Node | None:
+    """Give the node of a tensor: parts of its value are named after it, as in `softmax_top`."""
+    while tensor not in names:
+        tensor, _, end = tensor.rpartition("_")
+        if not end or not tensor:
+            return None
+    return names[tensor]
+
+
+def code_of_nodes(step: Step) -> dict[Node, str]:
+    """Give the C of the kernels that work on each node; what runs inside others has theirs."""
+    functions = step.plan.functions
+    found: dict[Node, list[str]] = {}
+    for low, nodes in zip(step.plan.nests, nodes_of_kernels(step), strict=True):
+        for node in nodes:
+            found.setdefault(node, []).append(functions[low.function.name])
+    return {node: "\n".join(dict.fromkeys(texts)) for node, texts in found.items()}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One kernel: its function, the nodes it works on, how long it takes, what it touches.
+
+    `bytes` are those of the arrays that it reads and writes, each once.
+    """
+
+    function: str
+    nodes: tuple[Node, ...]
+    seconds: float
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How long each kernel of a step takes, in seconds; `str` gives a table, the slowest first."""
+
+    costs: tuple[Cost, ...]
+
+    @cached_property
+    def seconds(self) -> float:
+        """The sum over all kernels."""
+        return sum(cost.seconds for cost in self.costs)
+
+    def of(self, nodes: Sequence[Node]) -> tuple[float, int]:
+        """Give the seconds and bytes of all kernels that work on any of these nodes."""
+        wanted = {*nodes}
+        hit = [c for c in self.costs if wanted & {*c.nodes}]
+        return sum(c.seconds for c in hit), sum(c.bytes for c in hit)
+
+    def __str__(self) -> str:
+        rows = [("kernel", "µs", "share", "MB", "GB/s")]
+        for c in sorted(self.costs, key=lambda c: -c.seconds):
+            share = c.seconds / self.seconds if self.seconds else 0
+            speed = c.bytes / c.seconds / 1e9 if c.seconds else 0
+            numbers = (f"{1e6 * c.seconds:.1f}", f"{share:.1%}", f"{c.bytes / 1e6:.3f}")
+            rows.append((c.function, *numbers, f"{speed:.1f}"))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join(c.rjust(w) if k else c.ljust(w) for k, (c, w) in enumerate(pairs))
+            for pairs in (list(zip(row, widths, strict=True)) for row in rows)
+        )
+
+
+def profile(step: Step, at: Mapping[Any, Any], rounds: int = 20) -> Profile:
+    """Run a step so many times on these inputs, and give the least time that each kernel took.
+
+    The step is compiled once more with a clock around each kernel. It runs on copies of the
+    parameters, which keep their values. Raises `GraphError` where the step runs in NumPy.
+    """
+    if step.backend != "c":
+        raise GraphError(
+            "a step that runs in NumPy has no kernels to time",
+            fix='compile it where a C compiler is found, or with backend="c"',
+        ).at("profile", user_origin())
+    given = {key.name if isinstance(key, Node) else key: value for key, value in at.items()}
+    arrays, bound = step.arguments(given)
+    sizes = bound.sizes
+    made = replace(step.plan, timed=True)
+    executable = load(made, threads=step.subject.threads)
+    held = {name: aligned_copy(value, str(value.dtype)) for name, value in step.held.items()}
+    program = made.program
+    outputs = {
+        t.name: np.empty([evaluate(n, sizes) for n in t.shape], t.dtype) for t in program.outputs
+    }
+    named = dict(zip((t.name for t in program.inputs), arrays, strict=True))
+    read_clock = getattr(executable.library.lib, f"{made.entry}_seconds")
+    taken = []
+    for _ in range(max(1, rounds)):
+        executable.run({**named, **held, **outputs}, sizes)
+        clock = read_clock()
+        taken.append([clock[k] for k in range(len(made.nests))])
+    fastest = np.min(taken, axis=0)
+    kernels = zip(made.nests, nodes_of_kernels(step), fastest, strict=True)
+    return Profile(
+        tuple(
+            Cost(low.function.name, nodes, float(seconds), sum(_bytes(low, sizes)))
+            for low, nodes, seconds in kernels
+        )
+    )
+
+
+def _bytes(low: Lowered, sizes: Mapping[Any, int]) -> Iterator[int]:
+    for tensor in low.tensors:
+        count = 1
+        for n in tensor.shape:
+            count *= evaluate(n, sizes)
+        yield count * BYTES[tensor.dtype]
