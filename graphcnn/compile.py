@@ -393,12 +393,18 @@ class Step:
         It is the least time of so many rounds, with a clock around each kernel. The parameters
         keep their values. Raises `GraphError` where the step runs in NumPy.
         """
-        return profile(self, at, rounds)
-
-    @property
-    def held(self) -> Mapping[str, Array]:
-        """The parameters' memory by name."""
-        return self._held
+        if self._executable is None:
+            raise GraphError(
+                "a step that runs in NumPy has no kernels to time",
+                rule="what is timed are the kernels of the C",
+                fix='compile it where a C compiler is found, or with backend="c"',
+            ).at(f"profile of {self.plan.program.name!r}", user_origin())
+        given = {key.name if isinstance(key, Node) else key: value for key, value in at.items()}
+        arrays, bound = self.arguments(given)
+        named = {t.name: a for (_, t, _), a in zip(self._inputs, arrays, strict=True)}
+        named |= {n: aligned_copy(v, str(v.dtype)) for n, v in self._held.items()}
+        threads = self.subject.threads
+        return profile(self.graph, self.plan, named, bound.sizes, rounds, threads)
 
     @property
     def backend(self) -> str:

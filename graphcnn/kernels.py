@@ -5,33 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from codegen.aligned import aligned_copy
-from codegen.compile import load
+from codegen.compile import Plan, load
 from codegen.lower import Lowered
 from codegen.notation import BYTES
 from codegen.sizes import evaluate
-from graphcnn.errors import GraphError, user_origin
-from graphcnn.graph import Node
+from graphcnn.graph import Graph, Node
 
-if TYPE_CHECKING:
-    from graphcnn.compile import Step
+Array = npt.NDArray[Any]
 
 
-def nodes_of_kernels(step: Step) -> tuple[tuple[Node, ...], ...]:
-    """Give the nodes that each kernel of a step works on, in the order in which kernels run.
+def nodes_of_kernels(graph: Graph, plan: Plan) -> tuple[tuple[Node, ...], ...]:
+    """Give the nodes that each kernel of a graph works on, in the order in which kernels run.
 
     Those whose values it writes or has on the way; for a kernel that only prepares what others
     read, such as a padded copy, those of the first that reads it.
     """
-    names = {name: node for node, name in step.graph.names.items() if node.inputs}
-    nests = step.plan.nests
+    names = {name: node for node, name in graph.names.items() if node.inputs}
     found: list[tuple[Node, ...]] = []
     readers: dict[str, tuple[Node, ...]] = {}
-    for low in reversed(nests):
+    for low in reversed(plan.nests):
         statements = [s for kernel in low.group.kernels for s in kernel.statements]
         targets = dict.fromkeys(s.target.name for s in statements)
         own = dict.fromkeys(n for n in (_owner(t, names) for t in targets) if n is not None)
@@ -50,13 +47,12 @@ def _owner(tensor: str, names: Mapping[str, Node]) -> Node | None:
     return names[tensor]
 
 
-def code_of_nodes(step: Step) -> dict[Node, str]:
+def code_of_nodes(graph: Graph, plan: Plan) -> dict[Node, str]:
     """Give the C of the kernels that work on each node; what runs inside others has theirs."""
-    functions = step.plan.functions
     found: dict[Node, list[str]] = {}
-    for low, nodes in zip(step.plan.nests, nodes_of_kernels(step), strict=True):
+    for low, nodes in zip(plan.nests, nodes_of_kernels(graph, plan), strict=True):
         for node in nodes:
-            found.setdefault(node, []).append(functions[low.function.name])
+            found.setdefault(node, []).append(plan.functions[low.function.name])
     return {node: "\n".join(dict.fromkeys(texts)) for node, texts in found.items()}
 
 
@@ -104,36 +100,33 @@ class Profile:
         )
 
 
-def profile(step: Step, at: Mapping[Any, Any], rounds: int = 20) -> Profile:
-    """Run a step so many times on these inputs, and give the least time that each kernel took.
+def profile(
+    graph: Graph,
+    plan: Plan,
+    arrays: Mapping[str, Array],
+    sizes: Mapping[Any, int],
+    rounds: int,
+    threads: int | None,
+) -> Profile:
+    """Run a plan so many times on arrays by name, and give the least time each kernel took.
 
-    The step is compiled once more with a clock around each kernel. It runs on copies of the
-    parameters, which keep their values. Raises `GraphError` where the step runs in NumPy.
+    It is compiled once more with a clock around each kernel; next values of parameters are written
+    into their arrays.
     """
-    if step.backend != "c":
-        raise GraphError(
-            "a step that runs in NumPy has no kernels to time",
-            fix='compile it where a C compiler is found, or with backend="c"',
-        ).at("profile", user_origin())
-    given = {key.name if isinstance(key, Node) else key: value for key, value in at.items()}
-    arrays, bound = step.arguments(given)
-    sizes = bound.sizes
-    made = replace(step.plan, timed=True)
-    executable = load(made, threads=step.subject.threads)
-    held = {name: aligned_copy(value, str(value.dtype)) for name, value in step.held.items()}
-    program = made.program
+    made = replace(plan, timed=True)
+    executable = load(made, threads=threads)
     outputs = {
-        t.name: np.empty([evaluate(n, sizes) for n in t.shape], t.dtype) for t in program.outputs
+        t.name: np.empty([evaluate(n, sizes) for n in t.shape], t.dtype)
+        for t in made.program.outputs
     }
-    named = dict(zip((t.name for t in program.inputs), arrays, strict=True))
     read_clock = getattr(executable.library.lib, f"{made.entry}_seconds")
     taken = []
     for _ in range(max(1, rounds)):
-        executable.run({**named, **held, **outputs}, sizes)
+        executable.run({**arrays, **outputs}, sizes)
         clock = read_clock()
         taken.append([clock[k] for k in range(len(made.nests))])
     fastest = np.min(taken, axis=0)
-    kernels = zip(made.nests, nodes_of_kernels(step), fastest, strict=True)
+    kernels = zip(made.nests, nodes_of_kernels(graph, plan), fastest, strict=True)
     return Profile(
         tuple(
             Cost(low.function.name, nodes, float(seconds), sum(_bytes(low, sizes)))

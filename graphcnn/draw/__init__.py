@@ -12,6 +12,7 @@ from typing import Any
 
 from codegen.notation import FLOATS
 from graphcnn.backward import grad
+from graphcnn.compile import Step
 from graphcnn.draw.dot import to_dot
 from graphcnn.draw.labels import cleaned
 from graphcnn.draw.layout import to_picture
@@ -22,6 +23,7 @@ from graphcnn.draw.values import Frame, frame_of
 from graphcnn.draw.view import LEVELS, Level, View
 from graphcnn.errors import DTypeError, GradientError, GraphError, user_origin
 from graphcnn.graph import Graph, Node, Parameter, listed
+from graphcnn.kernels import Profile, code_of_nodes
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Drawing:
     updates: tuple[tuple[Node, Node], ...] = ()
     level: Level | None = None
     frames: tuple[Frame, ...] = field(default=(), repr=False)
+    step: Step | None = field(default=None, repr=False)
+    profile: Profile | None = field(default=None, repr=False)
 
     @cached_property
     def graph(self) -> Graph:
@@ -42,7 +46,8 @@ class Drawing:
     @cached_property
     def picture(self) -> Picture:
         """The picture before any format: boxes of coloured lines, and arrows."""
-        view = View.of(self.graph, self.updates, self.level, self.frames)
+        code = code_of_nodes(self.graph, self.step.plan) if self.step else None
+        view = View.of(self.graph, self.updates, self.level, self.frames, self.profile, code)
         return to_picture(view, self.outputs, self.updates)
 
     def with_values(self, at: Mapping[Any, Any], caption: str = "") -> Drawing:
@@ -126,14 +131,15 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def draw(
-    nodes: Node | Iterable[Node | tuple[Node, Node]],
+    nodes: Node | Iterable[Node | tuple[Node, Node]] | Step,
     *,
     gradients: bool = False,
     wrt: Node | Iterable[Node] | None = None,
     at: Mapping[Any, Any] | None = None,
     level: Level | None = None,
+    profile: Profile | None = None,
 ) -> Drawing:
-    """Give the picture of the graph that ends in these nodes.
+    """Give the picture of the graph that ends in these nodes, or of a compiled step.
 
     With `gradients` the backward graph of one scalar loss is drawn beside it: local gradients in
     green, upstream gradients in red, downstream gradients in blue. They are taken with respect to
@@ -144,6 +150,9 @@ def draw(
     and gradient rules between scalars that of their local gradient. `level` is what a box stands
     for: "layers" (see `scope`), "ops", or "statements" for ops with all they compute in index
     notation; by default ops, and layers where there would be more than 150 boxes.
+
+    A compiled step is drawn with all it computes, and a page shows the C of each node. `profile`,
+    as `step.profile(...)` gives it, colours the boxes by how long they take.
 
     Raises `CallError` where an input of `at` is missing, unknown or does not fit.
 
@@ -157,10 +166,11 @@ def draw(
             rule="a box stands for one of " + ", ".join(map(repr, LEVELS)),
             fix='draw(loss, level="layers")',
         ).at("draw", user_origin())
-    outputs, updates = _ends(nodes)
+    step = nodes if isinstance(nodes, Step) else None
+    outputs, updates = (step.outputs, step.updates) if step else _ends(nodes)
     if gradients or wrt is not None:
         outputs += _gradients(outputs, wrt)
-    drawing = Drawing(outputs, updates, level)
+    drawing = Drawing(outputs, updates, level, step=step, profile=profile)
     return drawing if at is None else drawing.with_values(at)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from graphcnn.draw import formulas
 from graphcnn.draw.labels import cleaned
@@ -10,17 +10,16 @@ from graphcnn.draw.picture import Box, Detail, Line, Span, Value
 from graphcnn.draw.roles import DOWNSTREAM, INK, LOCAL, Role
 from graphcnn.draw.texts import arguments, shape
 from graphcnn.draw.view import Group, View
-from graphcnn.graph import Node, Parameter
+from graphcnn.graph import Parameter
 
 _LONGEST = 200
 
 
-def details(view: View, boxes: tuple[Box, ...], code: Mapping[Node, str]) -> tuple[Detail, ...]:
-    """Give the detail of each box; `code` is the C that computes a node, where it is known."""
+def details(view: View, boxes: tuple[Box, ...]) -> tuple[Detail, ...]:
+    """Give the detail of each box."""
     groups = {view.keys[group[0]]: group for group in view.groups}
     return tuple(
-        _detail(view, groups[box.key], code) if box.key in groups else _title_of(box)
-        for box in boxes
+        _detail(view, groups[box.key]) if box.key in groups else _title_of(box) for box in boxes
     )
 
 
@@ -37,8 +36,8 @@ def _title_of(box: Box) -> Detail:
     return Detail("".join(span.text for line in box.lines[:1] for span in line))
 
 
-def _detail(view: View, group: Group, code: Mapping[Node, str]) -> Detail:
-    texts = dict.fromkeys(code[node] for node in group if node in code)
+def _detail(view: View, group: Group) -> Detail:
+    texts = dict.fromkeys(view.code[node] for node in group if node in view.code)
     return Detail(
         _title(view, group),
         tuple(_facts(view, group)),
@@ -52,7 +51,7 @@ def _title(view: View, group: Group) -> str:
     node = group[0]
     if group in view.titles:
         return cleaned(view.titles[group])
-    if view.applies_rule(node) and node.partner is not None:
+    if view.applies_rule(node):
         return f"{cleaned(node.op.removesuffix('_grad'))} backward"
     return cleaned(node.name, _LONGEST) or view.letters[node]
 
@@ -62,20 +61,17 @@ def _facts(view: View, group: Group) -> Iterator[tuple[str, str]]:
     computed = [n for n in group if n.inputs]
     if group in view.titles:
         yield "nodes", f"{len(computed)}"
+        for weight in (n for n in group if isinstance(n, Parameter)):
+            yield cleaned(weight.name), shape(weight)
     else:
-        about = node.partner if view.applies_rule(node) and node.partner else node
         yield "op", cleaned(node.op)
         yield "shape", ", ".join(dict.fromkeys(map(shape, group)))
         yield "dtype", node.dtype
-        if given := arguments(about):
+        if given := arguments(node):
             yield "arguments", given
-    weights = [n for n in group if isinstance(n, Parameter)]
-    if group in view.titles:
-        for weight in weights:
-            yield cleaned(weight.name), shape(weight)
-    origin = next((n.origin or (n.partner and n.partner.origin) for n in group), None)
-    if origin is not None:
-        yield "made at", cleaned(str(origin), _LONGEST)
+    about = node.origin if node.partner is None else node.partner.origin
+    if about is not None:
+        yield "made at", cleaned(str(about), _LONGEST)
 
 
 def _formulas(view: View, group: Group) -> Iterator[Line]:

@@ -5,13 +5,14 @@ Rich labels need a Graphviz with HTML-like labels; plain ones give the same boxe
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 
 import graphviz
 
 from graphcnn.draw.labels import as_html, as_plain, html_line
 from graphcnn.draw.picture import Arrow, Box, Line, Picture, Span
-from graphcnn.draw.roles import INK, PAPER, SOURCES
+from graphcnn.draw.roles import INK, PAPER, QUIET, SOURCES
 
 Spelling = Callable[[tuple[Line, ...]], str]
 _ROUNDED = ' STYLE="ROUNDED"'
@@ -65,7 +66,7 @@ def arrow_lines(arrow: Arrow) -> tuple[str, ...]:
 
 def _box_attributes(box: Box) -> dict[str, str]:
     style = "filled,rounded" if box.rounded else "filled"
-    return {"fillcolor": box.role.fill, "color": box.role.outline, "style": style}
+    return {"fillcolor": box.fill or box.role.fill, "color": box.role.outline, "style": style}
 
 
 def _add_arrow(graph: graphviz.Digraph, arrow: Arrow, spelled: Spelling) -> None:
@@ -93,9 +94,13 @@ def _add_arrow(graph: graphviz.Digraph, arrow: Arrow, spelled: Spelling) -> None
 
 def _legend_html(picture: Picture) -> str:
     cells = "".join(
-        f'<TD BORDER="1" COLOR="{role.outline}" BGCOLOR="{role.fill}"'
+        f'<TD BORDER="1" COLOR="{role.outline}" BGCOLOR="{PAPER if picture.scale else role.fill}"'
         f"{_ROUNDED if role in SOURCES else ''}>{role.label}</TD>"
         for role in picture.roles
+    )
+    cells += "".join(
+        f'<TD BORDER="1" COLOR="{QUIET}" BGCOLOR="{fill}">{html.escape(text)}</TD>'
+        for text, fill in picture.scale
     )
     swatches = f'<TABLE BORDER="0" CELLSPACING="6" CELLPADDING="4"><TR>{cells}</TR></TABLE>'
     notes = "".join(f'{html_line((note,))}<BR ALIGN="LEFT"/>' for note in picture.notes)
@@ -106,5 +111,6 @@ def _legend_html(picture: Picture) -> str:
 def legend_lines(picture: Picture) -> tuple[Line, ...]:
     """Give the legend as lines of text."""
     swatches = [(Span("■ ", r.outline), Span(f"{r.label}   ")) for r in picture.roles]
+    swatches += [(Span("■ ", fill), Span(f"{text}   ")) for text, fill in picture.scale]
     rows = (tuple(span for swatch in swatches for span in swatch), *((n,) for n in picture.notes))
     return tuple(row for row in rows if row)

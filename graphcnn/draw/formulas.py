@@ -20,7 +20,13 @@ from graphcnn.adjoint import local_gradient, vjp
 from graphcnn.fragment import Fragment
 
 _ARG = (Reduce.ARGMAX, Reduce.ARGMIN)
-_BIG = {Reduce.SUM: "Σ", Reduce.MAX: "max", Reduce.MIN: "min"}
+_BIG = {
+    Reduce.SUM: "Σ",
+    Reduce.MAX: "max",
+    Reduce.MIN: "min",
+    Reduce.ARGMAX: "argmax",
+    Reduce.ARGMIN: "argmin",
+}
 _RAISED = "²³¹⁰-ⁿᴬ-ᵪ"  # exponents, which are no part of the name that they stand behind
 _ROOT = re.compile(r"sqrt\((\w+)\)")
 _FIRST_TOKEN = 0xE000  # letters are put in last, in place of private-use characters

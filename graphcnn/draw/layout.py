@@ -6,13 +6,16 @@ local gradient for each input.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from graphcnn.draw.costs import BoxCost, costs, fill, scale
+from graphcnn.draw.details import details, order
+from graphcnn.draw.labels import quiet
 from graphcnn.draw.picture import Arrow, Box, Picture, Span
-from graphcnn.draw.roles import DOWNSTREAM, INK, LOCAL, QUIET, SOURCES, UPSTREAM, Role
+from graphcnn.draw.roles import DOWNSTREAM, INK, LOCAL, PAPER, QUIET, SOURCES, UPSTREAM, Role
 from graphcnn.draw.texts import box_lines, shape
-from graphcnn.draw.view import Updates, View
+from graphcnn.draw.view import Group, Updates, View
 from graphcnn.graph import Node
 
 
@@ -21,7 +24,9 @@ def to_picture(view: View, outputs: Sequence[Node], updates: Updates = ()) -> Pi
 
     `updates` pairs each parameter with the node of its next value.
     """
-    boxes = (*_node_boxes(view), *_result_boxes(view, outputs, updates))
+    found = costs(view)
+    slowest = max((cost.seconds for cost in found.values()), default=0.0)
+    boxes = (*_node_boxes(view, found, slowest), *_result_boxes(view, outputs, updates))
     arrows = (*_node_arrows(view), *_result_arrows(view, outputs, updates))
     return Picture(
         boxes,
@@ -30,13 +35,21 @@ def to_picture(view: View, outputs: Sequence[Node], updates: Updates = ()) -> Pi
         tuple(role for role in Role if any(box.role is role for box in boxes)),
         _notes(view, arrows),
         tuple(frame.caption for frame in view.frames),
+        order(view, boxes),
+        details(view, boxes),
+        scale(slowest) if view.profile else (),
     )
 
 
-def _node_boxes(view: View) -> Iterator[Box]:
+def _node_boxes(view: View, found: Mapping[Group, BoxCost], slowest: float) -> Iterator[Box]:
     for group in view.groups:
-        role = view.role(group)
-        yield Box(view.keys[group[0]], role, box_lines(view, group), rounded=role in SOURCES)
+        role, lines, colour = view.role(group), box_lines(view, group), ""
+        if view.profile is not None:
+            colour = PAPER
+        if group in found:
+            lines += quiet(str(found[group]))
+            colour = fill(found[group].seconds, slowest)
+        yield Box(view.keys[group[0]], role, lines, role in SOURCES, colour)
 
 
 def _node_arrows(view: View) -> Iterator[Arrow]:

@@ -31,6 +31,7 @@ def to_mermaid(picture: Picture) -> str:
         classDef input fill:#dff1fb,stroke:#3c93c2,color:#1a1a1a
     """
     rows = [*map(_box, picture.boxes), *map(_arrow, picture.arrows)]
+    rows += [f"style {box.key} fill:{box.fill}" for box in picture.boxes if box.fill]
     rows += [_style(k, arrow) for k, arrow in enumerate(picture.arrows) if arrow.colours != (INK,)]
     rows += [
         f"classDef {role.label} fill:{role.fill},stroke:{role.outline},color:{INK}"

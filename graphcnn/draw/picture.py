@@ -22,12 +22,13 @@ Line = tuple[Span, ...]
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of text, coloured by its role."""
+    """A rectangle of text, coloured by its role; `fill` is another colour for its inside."""
 
     key: str
     role: Role
     lines: tuple[Line, ...]
     rounded: bool = False
+    fill: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Picture:
 
     `frames` are the captions of the moments whose values the picture knows, such as the steps of a
     training run; `order` are the keys of the boxes as they are computed, some at a time; `details`
-    belong to the boxes, one each.
+    belong to the boxes, one each. `scale` explains fills that are not those of the roles.
     """
 
     boxes: tuple[Box, ...]
@@ -97,3 +98,4 @@ class Picture:
     frames: tuple[str, ...] = ()
     order: tuple[tuple[str, ...], ...] = ()
     details: tuple[Detail, ...] = ()
+    scale: tuple[tuple[str, str], ...] = ()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Self
 
 from graphcnn.draw.layers import layers
@@ -11,6 +11,7 @@ from graphcnn.draw.letters import Letters
 from graphcnn.draw.roles import Role, roles
 from graphcnn.draw.values import Frame
 from graphcnn.graph import Graph, Node
+from graphcnn.kernels import Profile
 
 Level = Literal["layers", "ops", "statements"]
 LEVELS: tuple[Level, ...] = ("layers", "ops", "statements")
@@ -26,7 +27,8 @@ class View:
 
     `groups` are the nodes of each box: one forward node, all backward nodes that apply one forward
     node's rule to one upstream gradient, or a layer; `titles` are the names of the layers. `keys`
-    name the box of each node. `frames` are the values that it shows.
+    name the box of each node. `frames` are the values that it shows, `profile` the costs, `code`
+    the C of each node as far as it is known.
     """
 
     graph: Graph
@@ -38,6 +40,8 @@ class View:
     titles: dict[Group, str]
     keys: dict[Node, str]
     frames: tuple[Frame, ...] = ()
+    profile: Profile | None = None
+    code: Mapping[Node, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -46,6 +50,8 @@ class View:
         updates: Updates = (),
         level: Level | None = None,
         frames: tuple[Frame, ...] = (),
+        profile: Profile | None = None,
+        code: Mapping[Node, str] | None = None,
     ) -> Self:
         """Look at a graph, a large one layer by layer unless `level` says otherwise."""
         what = roles(graph, updates)
@@ -59,7 +65,19 @@ class View:
             else:  # there is nothing to tell layers by
                 chosen = "ops"
         keys = {node: f"n{k}" for k, group in enumerate(groups) for node in group}
-        return cls(graph, updates, chosen, Letters(graph), what, groups, titles, keys, frames)
+        return cls(
+            graph,
+            updates,
+            chosen,
+            Letters(graph),
+            what,
+            groups,
+            titles,
+            keys,
+            frames,
+            profile,
+            code or {},
+        )
 
     def role(self, group: Group) -> Role:
         """Give the role of a box: that of its nodes, a loss before all others."""
