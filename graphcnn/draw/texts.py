@@ -33,26 +33,36 @@ def box_lines(view: View, group: tuple[Node, ...]) -> tuple[Line, ...]:
     if role in SOURCES:
         shown = cleaned(node.name) or view.letters[node]
         return ((Span(shown, bold=True),), *quiet(_source(node, role)))
-    return (_title(node), *formula(_equation(view, node)), *quiet(arguments(node)))
+    return (_title(node), *formula(equation(view, node)), *quiet(arguments(node)))
 
 
 def rule_lines(view: View, node: Node) -> Iterator[Line]:
+    """Give the rule of a backward node in rows of bounded width."""
+    for line in rule(view, node):
+        if len(line) > 1:
+            yield line
+            continue
+        (span,) = line
+        yield from formula(span.text, span.colour, most=4 if span.colour == LOCAL else 3)
+
+
+def rule(view: View, node: Node) -> Iterator[Line]:
     """Give `∂z/∂x = y` and `∂L/∂x = ∂z/∂x · ∂L/∂z`: what a backward node does."""
     partner, wrt, letters = node.partner, node.wrt, view.letters
     assert partner is not None and wrt is not None
     ratio = f"∂{inner(letters[partner])}/∂{inner(letters[wrt])}"
     if partner.fragment is None:
-        yield from formula(f"{ratio} = {cleaned(node.formula, 120)}", LOCAL)
+        yield (Span(f"{ratio} = {cleaned(node.formula, 120)}", LOCAL),)
         return
     k = _position(partner, node)
     names = [*(inner(letters[i]) for i in partner.inputs), inner(letters[partner])]
     found = formulas.local(partner.fragment, k, names)
     if found is None:
         ends = [letters.upstream(node), letters[node]]
-        for equation in formulas.steps(partner.fragment, k, [*names, *ends]):
-            yield from formula(equation, DOWNSTREAM)
+        for step in formulas.steps(partner.fragment, k, [*names, *ends]):
+            yield (Span(step, DOWNSTREAM),)
         return
-    yield from formula(f"{found.left} = {found.value}", LOCAL, most=4)
+    yield (Span(f"{found.left} = {found.value}", LOCAL),)
     yield (
         Span(f"{letters[node]} = ", DOWNSTREAM),
         *(span for line in formula(found.reduction, DOWNSTREAM) for span in line),
@@ -76,7 +86,8 @@ def _title(node: Node) -> Line:
     return (Span(cleaned(node.name), bold=True), Span(f"  {op}", QUIET))
 
 
-def _equation(view: View, node: Node) -> str:
+def equation(view: View, node: Node) -> str:
+    """Give what a forward node computes, however long that is."""
     if node.fragment is None:
         return cleaned(node.formula, 120)
     letters = [view.letters[n] for n in (*node.inputs, node)]
