@@ -43,7 +43,7 @@ _FUNCTIONS = {name: rf"\{name}" for name in ("cos", "exp", "log", "max", "min", 
 }
 _PREFIXES = ("log", "max", "mean", "min")  # functions that stand before a bare operand too
 _BIG = {"Σ": r"\sum", "max": r"\max", "min": r"\min"}
-_DEEPEST = 40
+_DEEPEST = 24
 
 
 def to_latex(text: str) -> str:
@@ -89,7 +89,10 @@ class _UnclearError(Exception):
 
 
 class _Parser:
-    """Reads tokens from left to right; a rule that raises `_UnclearError` gives them back."""
+    """Reads tokens from left to right; a rule that raises `_UnclearError` gives them back.
+
+    No rule reads again what another gave back, so that hostile text takes no longer than others.
+    """
 
     def __init__(self, given: tuple[Token, ...]) -> None:
         self._all, self._at, self._depth = given, 0, 0
@@ -280,9 +283,11 @@ class _Parser:
         while True:
             if self._peek().kind == "raised":
                 part = part.scripted("^", _normal(self._take()))
-            elif self._sees("^", joined=True):
-                self._take()
-                part = part.scripted("^", self._indexed().alone)
+            elif self._sees("^", joined=True) and "^" not in part.scripts:
+                exponent = self._try(self._indexed, after=1)
+                if exponent is None:
+                    return part
+                part = part.scripted("^", exponent.alone)
             elif self._has_index():
                 part = self._with_index(part)
             else:
@@ -377,9 +382,8 @@ class _Parser:
             operand = self._try(self._factor) if takes else None
             return _Part(name) if operand is None else _Part(f"{name} {operand.text}", high=True)
         self._take()
-        power = self._try(self._two) if token.text == "pow" else None
-        if power is not None:
-            return power
+        if token.text == "pow":
+            return self._two()
         given = self._listed(")")
         if token.text == "floor":
             return _Part(rf"\lfloor {given} \rfloor")
@@ -404,10 +408,8 @@ class _Parser:
         above = rf"\partial {self._indexed().text}"
         if not (self._sees("/", joined=True) and self._sees("∂", ahead=1, joined=True)):
             return _Part(above)
-        below = self._try(self._indexed, after=2)
-        if below is None:
-            return _Part(above)
-        text = rf"\frac{{{above}}}{{\partial {below.text}}}"
+        self._at += 2
+        text = rf"\frac{{{above}}}{{\partial {self._indexed().text}}}"
         if self._sees("(") and self._sees("via", ahead=1):
             via = self._try(lambda: self._listed(")"), after=2)
             text += "" if via is None else rf"\;(\text{{via }} {via})"

@@ -74,7 +74,9 @@ def as_name(text: str, font: str = "mathrm") -> str:
         return _LETTERS[text]
     if not re.fullmatch(r"[A-Za-z0-9_.]+", text):
         return as_text(text)
-    return text if len(text) == 1 else rf"\{font}{{{''.join(p for p, _ in pieces(text))}}}"
+    if len(text) == 1 and text.isalpha():
+        return text
+    return rf"\{font}{{{''.join(piece for piece, _ in pieces(text))}}}"
 
 
 def as_number(text: str) -> str:
