@@ -23,6 +23,8 @@ from graphcnn.scope import current_scope
 Array = npt.NDArray[Any]
 OPERATORS: dict[str, Callable[..., Node]] = {}
 """The declared ops by name; Python's operators on nodes look theirs up here."""
+LATEX: list[Callable[[Node], str]] = []
+"""What writes a node's formula: `graphcnn.draw`, which knows of nodes, enters itself here."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -205,6 +207,10 @@ class Node:
         return DTypeError(
             problem, rule="a graph is static: its nodes have values only when it runs", fix=fix
         ).at(self.called, user_origin(), f"{self!r}{made}")
+
+    def _repr_latex_(self) -> str | None:
+        """Give Jupyter the formula of a node that has one."""
+        return rf"$\displaystyle {LATEX[-1](self)}$" if LATEX and self.inputs else None
 
     def __repr__(self) -> str:
         args = ", ".join(i.name or i.op for i in self.inputs)

@@ -13,10 +13,12 @@ from typing import Any
 from codegen.notation import FLOATS
 from graphcnn.backward import grad
 from graphcnn.compile import Step
+from graphcnn.draw.document import to_document
 from graphcnn.draw.dot import to_dot
 from graphcnn.draw.labels import cleaned
 from graphcnn.draw.layout import to_picture
 from graphcnn.draw.mermaid import to_mermaid
+from graphcnn.draw.node import latex_of
 from graphcnn.draw.picture import Picture
 from graphcnn.draw.render import FORMATS, RenderError, to_image
 from graphcnn.draw.values import Frame, frame_of
@@ -73,6 +75,11 @@ class Drawing:
         """The picture as Mermaid text, which wikis and code hosts draw; needs nothing installed."""
         return to_mermaid(self.picture)
 
+    @cached_property
+    def latex(self) -> str:
+        """The formulas of all boxes as a LaTeX document; needs nothing installed."""
+        return to_document(self.picture)
+
     def svg(self) -> str:
         """Give the picture as SVG text.
 
@@ -81,17 +88,19 @@ class Drawing:
         return to_image(self.picture, "svg").decode()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the picture to a .svg, .png, .pdf, .dot or .mmd file, whole or not at all."""
+        """Write the picture to a .svg, .png, .pdf, .dot, .mmd or .tex file, whole or not at all."""
         file = Path(path)
         match file.suffix.lower().removeprefix("."):
             case "dot":
                 content = self.dot.encode()
             case "mmd":
                 content = self.mermaid.encode()
+            case "tex":
+                content = self.latex.encode()
             case form if form in FORMATS:
                 content = to_image(self.picture, form)
             case _:
-                known = ", ".join(f".{form}" for form in (*FORMATS, "dot", "mmd"))
+                known = ", ".join(f".{form}" for form in (*FORMATS, "dot", "mmd", "tex"))
                 raise GraphError(
                     f"cannot tell a format from {file.name!r}",
                     rule=f"the suffix is one of {known}",
@@ -219,4 +228,4 @@ def _gradients(outputs: tuple[Node, ...], wrt: Node | Iterable[Node] | None) -> 
     return tuple(d for d in found if d.partner is not None)
 
 
-__all__ = ["Drawing", "RenderError", "draw"]
+__all__ = ["Drawing", "RenderError", "draw", "latex_of"]

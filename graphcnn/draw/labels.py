@@ -6,6 +6,7 @@ import html
 import re
 import textwrap
 import unicodedata
+from collections.abc import Sequence
 
 import graphviz
 
@@ -57,6 +58,15 @@ def wrapped(text: str, width: int = _WIDTH) -> list[str]:
     >>> wrapped("y[n, k] = w[k, c]·x[n, c]", 20)
     ['y[n, k] = w[k, c]·', '\u2003x[n, c]']
     """
+    rows = [""]
+    for piece in _pieces(text, width):
+        if rows[-1].strip() and len(rows[-1]) + len(piece.rstrip()) > width:
+            rows.append("\u2003")
+        rows[-1] += piece
+    return [row.rstrip(" ") for row in rows if row.strip()]
+
+
+def _pieces(text: str, width: int) -> list[str]:
     depth = 0
     pieces = [""]
     for character in text:
@@ -64,12 +74,22 @@ def wrapped(text: str, width: int = _WIDTH) -> list[str]:
         pieces[-1] += character
         if (character in " ·" and depth < 1) or len(pieces[-1]) >= width:
             pieces.append("")
-    rows = [""]
-    for piece in pieces:
-        if rows[-1].strip() and len(rows[-1]) + len(piece.rstrip()) > width:
-            rows.append("\u2003")
-        rows[-1] += piece
-    return [row.rstrip(" ") for row in rows if row.strip()]
+    return [piece for piece in pieces if piece]
+
+
+def joined(rows: Sequence[str], width: int = _WIDTH) -> str:
+    """Give the formula that was broken into these rows.
+
+    >>> joined(["y[n, k] = w[k, c]·", "\u2003x[n, c]"], 20)
+    'y[n, k] = w[k, c]·x[n, c]'
+    """
+    text = "".join(rows[:1])
+    whole = len(text) >= width and len(_pieces(text, width)) == 1
+    for row in rows[1:]:
+        # A whole row is one piece, cut where there was nothing to break at.
+        text += ("" if whole or text.endswith("·") else " ") + row[1:]
+        whole = len(row) > width
+    return text
 
 
 def _spans(row: str, colour: str) -> Line:
@@ -79,6 +99,20 @@ def _spans(row: str, colour: str) -> Line:
         for k, piece in enumerate(pieces)
         if piece
     )
+
+
+def said(line: Line) -> str:
+    """Give the formula that these spans show.
+
+    >>> said((Span("y = Σ"), Span("c,u", subscript=True), Span(" w")))
+    'y = Σ_{c,u} w'
+    """
+    text = ""
+    for span in line:
+        limits = len(span.text) > 1 or text.endswith(("Σ", "max", "min"))
+        written = f"_{{{span.text}}}" if limits else f"_{span.text}"
+        text += written if span.subscript else span.text
+    return text
 
 
 def quiet(text: str) -> tuple[Line, ...]:

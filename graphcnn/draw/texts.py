@@ -38,7 +38,8 @@ def box_lines(view: View, group: Group) -> tuple[Line, ...]:
     if role in SOURCES:
         shown = cleaned(node.name) or view.letters[node]
         return ((Span(shown, bold=True),), *quiet(_source(node, role)))
-    return (_title(node), *_equation_lines(view, node), *quiet(arguments(node)))
+    equations = (row for text in equations_of(view, node) for row in formula(text))
+    return (_title(node), *equations, *quiet(arguments(node)))
 
 
 def _layer_lines(view: View, group: Group) -> tuple[Line, ...]:
@@ -76,23 +77,33 @@ def _some(texts: Sequence[str], most: int, between: str = ", ") -> str:
 
 
 def rule_lines(view: View, node: Node) -> Iterator[Line]:
+    """Give the rule of a backward node in rows of bounded width."""
+    for line in rule(view, node):
+        if len(line) > 1:
+            yield line
+            continue
+        (span,) = line
+        yield from formula(span.text, span.colour, most=4 if span.colour == LOCAL else 3)
+
+
+def rule(view: View, node: Node) -> Iterator[Line]:
     """Give `∂z/∂x = y` and `∂L/∂x = ∂z/∂x · ∂L/∂z`: what a backward node does."""
     partner, wrt, letters = node.partner, node.wrt, view.letters
     assert partner is not None and wrt is not None
     ratio = f"∂{inner(letters[partner])}/∂{inner(letters[wrt])}"
     if partner.fragment is None:
-        yield from formula(f"{ratio} = {cleaned(node.formula, 120)}", LOCAL)
+        yield (Span(f"{ratio} = {cleaned(node.formula, 120)}", LOCAL),)
         return
     k = _position(partner, node)
     names = [*(inner(letters[i]) for i in partner.inputs), inner(letters[partner])]
     found = formulas.local(partner.fragment, k, names)
     if found is None:
         ends = [letters.upstream(node), letters[node]]
-        for equation in formulas.steps(partner.fragment, k, [*names, *ends]):
-            yield from formula(equation, DOWNSTREAM)
+        for step in formulas.steps(partner.fragment, k, [*names, *ends]):
+            yield (Span(step, DOWNSTREAM),)
         return
     number = f" = {view.frames[0].locals[node].text}" if view.has_local(node) else ""
-    yield from formula(f"{found.left} = {found.value}{number}", LOCAL, most=4)
+    yield (Span(f"{found.left} = {found.value}{number}", LOCAL),)
     yield (
         Span(f"{letters[node]} = ", DOWNSTREAM),
         *(span for line in formula(found.reduction, DOWNSTREAM) for span in line),
@@ -116,16 +127,14 @@ def _title(node: Node) -> Line:
     return (Span(cleaned(node.name), bold=True), Span(f"  {op}", QUIET))
 
 
-def _equation_lines(view: View, node: Node) -> Iterator[Line]:
+def equations_of(view: View, node: Node) -> list[str]:
+    """Give what a forward node computes, however long that is."""
     if node.fragment is None:
-        yield from formula(cleaned(node.formula, 120))
-        return
+        return [cleaned(node.formula, 120)]
     letters = [view.letters[n] for n in (*node.inputs, node)]
     if view.level == "statements":
-        for equation in formulas.statements(node.fragment, letters):
-            yield from formula(equation)
-    else:
-        yield from formula(formulas.forward(node.fragment, node.formula, letters))
+        return formulas.statements(node.fragment, letters)
+    return [formulas.forward(node.fragment, node.formula, letters)]
 
 
 def _source(node: Node, role: Role) -> str:

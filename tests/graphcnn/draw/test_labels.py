@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import graphcnn as g
 from graphcnn.draw import draw
 from graphcnn.draw.dot import to_dot
-from graphcnn.draw.labels import cleaned, wrapped
+from graphcnn.draw.labels import cleaned, joined, wrapped
 from graphcnn.draw.picture import Picture
 from graphcnn.draw.svg import with_colours, with_whole_lines
 from graphcnn.graph import Node
@@ -118,3 +118,16 @@ def test_wrapping_keeps_every_character_and_a_bounded_width(text: str) -> None:
     rows = wrapped(text, 20)
     assert all(len(row) <= 21 for row in rows)
     assert squeezed("".join(rows)).replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize("width", [8, 20, 52])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "y[n,k,i,j] = bias[k] + Σ_{c,u,v} x[n,c,2i+u−1,2j+v−1]·weight[k,c,u,v]",
+        "∂y/∂x = (exp(−x)/(1 + exp(−x))² if x ≥ 0 else exp(x)/(exp(x) + 1) − exp(2·x))",
+        "y = where the first largest x lies, counted in row order",
+    ],
+)
+def test_joined_rows_are_the_formula_again(text: str, width: int) -> None:
+    assert joined(wrapped(text, width), width) == text
