@@ -15,6 +15,7 @@ from graphcnn.backward import grad
 from graphcnn.draw.dot import to_dot
 from graphcnn.draw.layout import to_picture
 from graphcnn.draw.mermaid import to_mermaid
+from graphcnn.draw.page import to_page
 from graphcnn.draw.picture import Picture
 from graphcnn.draw.render import FORMATS, RenderError, to_image
 from graphcnn.errors import DTypeError, GradientError, GraphError, user_origin
@@ -45,17 +46,22 @@ class Drawing:
         return to_image(self.picture, "svg").decode()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the picture to a .svg, .png, .pdf, .dot or .mmd file, whole or not at all."""
+        """Write the picture to a .svg, .png, .pdf, .html, .dot or .mmd file, whole or not at all.
+
+        The .html file is a page to explore, which needs nothing but a browser.
+        """
         file = Path(path)
         match file.suffix.lower().removeprefix("."):
             case "dot":
                 content = self.dot.encode()
             case "mmd":
                 content = self.mermaid.encode()
+            case "html":
+                content = to_page(self.picture, self.svg(), file.stem).encode()
             case form if form in FORMATS:
                 content = to_image(self.picture, form)
             case _:
-                known = ", ".join(f".{form}" for form in (*FORMATS, "dot", "mmd"))
+                known = ", ".join(f".{form}" for form in (*FORMATS, "html", "dot", "mmd"))
                 raise GraphError(
                     f"cannot tell a format from {file.name!r}",
                     rule=f"the suffix is one of {known}",
