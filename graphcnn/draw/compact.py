@@ -1,4 +1,4 @@
-"""The SVG of a picture, made small enough to stand a thousand times in one page.
+"""The SVG of a picture, made small enough for a page that shows a thousand boxes.
 
 What the page's style sheet says for all texts is dropped from each, and so is what only tools read.
 """
@@ -23,9 +23,9 @@ _FONT_SIZES = {"node": "12.00", "edge": "10.00", "graph": "11.00"}
 
 
 def compact(svg: str) -> str:
-    """Give an SVG as an element of a page.
+    r"""Give an SVG as an element of a page.
 
-    >>> compact('<svg viewBox="0 0 1.04 2.00" width="2pt">\\n<title>x</title></svg>')
+    >>> compact('<svg viewBox="0 0 1.04 2.00" width="2pt">\n<title>x</title></svg>')
     '<svg viewBox="0 0 1 2" width="1" height="2" class="picture" />'
     """
     root = ElementTree.fromstring(svg)
@@ -65,5 +65,5 @@ def _drop_paper(root: ElementTree.Element) -> None:
     """Drop the sheet behind the picture: the page is the paper."""
     graph = root.find("g")
     sheet = graph.find("polygon") if graph is not None else None
-    if graph is not None and sheet is not None and list(graph)[0] is sheet:
+    if graph is not None and sheet is not None and sheet is next(iter(graph)):
         graph.remove(sheet)

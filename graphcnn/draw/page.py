@@ -11,13 +11,13 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Callable
+import zlib
 from importlib.resources import files
 from typing import Any
 
 from graphcnn.draw.compact import compact
 from graphcnn.draw.picture import Arrow, Detail, Line, Picture, Span, Value
-from graphcnn.draw.roles import DARK, INK, PAPER, Role
+from graphcnn.draw.roles import DARK, INK, Role
 
 _SCRIPTS = (
     "data.js",
@@ -30,6 +30,7 @@ _SCRIPTS = (
     "keys.js",
 )
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
+_LARGE = 200_000  # characters: from here on, readers wait for the bytes rather than read them
 _UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
@@ -43,7 +44,7 @@ def to_page(picture: Picture, svg: str, title: str = "graphcnn") -> str:
         "title": html.escape(title),
         "style": style,
         "svg": compact(svg),
-        "data": as_json(_data(picture)),
+        "data": _packed(as_json(_data(picture))),
         "script": script,
     }
     return _SLOT.sub(lambda slot: slots[slot[1]], _read("page.html"))
@@ -58,6 +59,13 @@ def as_json(data: object) -> str:
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # A lone surrogate is no character: UTF-8 has no bytes for it.
     return re.sub("[\ud800-\udfff]", "\ufffd", text.translate(_UNSAFE))
+
+
+def _packed(text: str) -> str:
+    """Compress what is large; the page tells by the first character."""
+    if len(text) < _LARGE:
+        return text
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
 
 def _read(name: str) -> str:

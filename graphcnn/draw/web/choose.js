@@ -11,7 +11,6 @@ const say = (text) => void (id("said").textContent = text);
 function mark(box, name, on) {
   if (!box) return;
   box.element?.classList.toggle(name, on);
-  picture.classList.toggle(`has-${name}`, on);
   for (const arrow of [...box.inputs, ...box.outputs]) {
     arrow.element?.classList.toggle(`${name}-arrow`, on);
     for (const end of [arrow.tail, arrow.head]) if (end !== box) end.element?.classList.toggle(`${name}-near`, on);

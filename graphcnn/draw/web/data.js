@@ -1,7 +1,7 @@
 // What the picture consists of: boxes and arrows, each with its element of the SVG.
 
 const id = (name) => document.getElementById(name);
-const data = JSON.parse(id("data").textContent);
+const data = JSON.parse(await unpacked(id("data").textContent));
 const picture = document.querySelector("#stage > svg");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -18,6 +18,13 @@ const arrows = data.arrows.map(([tail, head, up, values = []], k) => {
   }
   return arrow;
 });
+/** The text of the data, which is compressed where it is long. */
+async function unpacked(text) {
+  if (text.startsWith("{")) return text;
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
+}
+
 const byKey = new Map(boxes.map((box) => [box.key, box]));
 const byElement = new Map(boxes.filter((box) => box.element).map((box) => [box.element, box]));
 

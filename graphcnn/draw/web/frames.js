@@ -20,10 +20,7 @@ function showFrame(k) {
     const padding = /^\s*/.exec(text.textContent)[0];
     text.textContent = `${padding}${arrow.values[Math.min(frame, arrow.values.length - 1)]}`;
   }
-  const at = panel.scrollTop;
-  const box = chosen ?? glanced;
-  if (box && !panel.contains(document.activeElement)) tell(box);
-  panel.scrollTop = at;
+  tellValues(chosen ?? glanced);
 }
 
 id("moments").hidden = data.frames.length < 2;

@@ -43,9 +43,9 @@ addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   const name = SPELLED[event.key] ?? event.key;
   const target = event.target;
-  const typing = target.matches?.("input") && name !== "Esc";
+  const typing = target === query;
   const pressing = target.matches?.("button") && (name === "Space" || name === "Enter");
-  const scrolling = panel.contains(target) && /^[←→↑↓]$|^Home$|^End$|^Space$/.test(name);
+  const scrolling = (panel.contains(target) || target === slider) && /^[←→↑↓]$|^Home$|^End$|^Space$/.test(name);
   const action = actions[name];
   if (!action || typing || pressing || scrolling || (name === "Enter" && !boxOf(target))) return;
   event.preventDefault();

@@ -72,6 +72,11 @@ function code(text) {
   return [block];
 }
 
+/** Show the values of another moment, and leave the rest of the panel as it is. */
+function tellValues(box) {
+  panel.querySelector(".values")?.replaceChildren(...values(box.detail.values));
+}
+
 /** Fill the panel with a box, or hide it. */
 function tell(box) {
   panel.hidden = !box;
@@ -91,7 +96,7 @@ function tell(box) {
     heading,
     ...(facts.length ? [make("dl", "", ...facts)] : []),
     ...section("Formulas", ...formulas(box)),
-    ...section("Values", ...values(detail.values ?? [])),
+    ...section("Values", ...(detail.values ? [make("div", "values", ...values(detail.values))] : [])),
     ...section("Inputs", ...neighbours(box.inputs, "tail")),
     ...section("Outputs", ...neighbours(box.outputs, "head")),
     ...section("Generated C", ...code(detail.code)),

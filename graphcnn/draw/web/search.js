@@ -32,7 +32,6 @@ function count(asked) {
 
 function next(by) {
   if (!hits.length) return;
-  hits[hit]?.element?.classList.remove("at");
   hit = hit < 0 ? (by > 0 ? 0 : hits.length - 1) : (hit + by + hits.length) % hits.length;
   count(true);
   const box = hits[hit];
