@@ -35,7 +35,7 @@ const boxOf = (element) => byElement.get(element.closest?.("#stage .node"));
 function linesOf(element) {
   const pieces = (text) => (text.children.length ? [...text.children] : [text]);
   const piece = (part) => [
-    part.textContent,
+    part.textContent.replaceAll("\u00a0", " "), // Graphviz' spelling of a space beside another
     part.getAttribute("fill") ?? undefined,
     part.getAttribute("font-weight") === "bold",
     part.getAttribute("baseline-shift") === "sub",

@@ -1,13 +1,14 @@
 // Which moment the values are of: the slider, the arrows' labels and the panel.
 
 const slider = id("frame");
+const squeezed = (text) => text.replace(/\s+/g, " ").trim();
 const carried = arrows.map((arrow) => ({ arrow, text: shown(arrow) })).filter(({ text }) => text);
 
 /** The last piece of an arrow's label that says its first value. */
 function shown({ element, values }) {
   if (!element || !values.length) return null;
   const pieces = [...element.querySelectorAll("text, tspan")].filter((piece) => !piece.children.length);
-  return pieces.findLast((piece) => piece.textContent.trim() === values[0].trim());
+  return pieces.findLast((piece) => squeezed(piece.textContent) === squeezed(values[0]));
 }
 
 function showFrame(k) {
