@@ -62,7 +62,7 @@ stage.addEventListener("pointerover", (event) => {
 panel.addEventListener("pointerenter", () => clearTimeout(resting));
 panel.addEventListener("pointerleave", () => !chosen && (resting = setTimeout(glance, 250, null)));
 stage.addEventListener("click", (event) => {
-  if (dragged) return;
+  if (dragged) return void (dragged = false);
   const box = boxOf(event.target) ?? null;
   box?.element.focus({ preventScroll: true });
   choose(box);

@@ -38,7 +38,8 @@ function stepTo(k) {
     now.add(box);
     light(box, true);
   }
-  reveal(order[at].map((box) => box.element).filter(Boolean));
+  const fed = order[at].filter((box) => box.inputs.length); // where arrows flow, there is more to see
+  reveal((fed.length ? fed : order[at]).map((box) => box.element).filter(Boolean));
   say(`Step ${at + 1}: ${order[at].slice(0, 5).map(titleOf).join(", ")}`);
 }
 

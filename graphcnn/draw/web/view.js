@@ -5,12 +5,21 @@ const view = { x: 0, y: 0, scale: 1 };
 const size = { width: picture?.viewBox.baseVal.width || 1, height: picture?.viewBox.baseVal.height || 1 };
 const LARGEST = 8;
 const READABLE = 0.45;
+const FAR = 0.2;
 let drawing = 0; // the frame that is asked for
+let thick = 0; // the width of lines seen from afar
 let gliding = 0; // the timer of a movement
 
 function draw() {
   drawing = 0;
-  if (picture) picture.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
+  if (!picture) return;
+  picture.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
+  // From afar, lines keep a width that is seen. It changes by doublings, each of which costs a restyling.
+  const width = view.scale < FAR ? 2 ** Math.round(Math.log2(0.6 / view.scale)) : 0;
+  if (width === thick) return;
+  thick = width;
+  picture.classList.toggle("far", width > 0);
+  picture.style.setProperty("--width", `${width}px`);
 }
 
 function place({ x, y, scale }) {
@@ -112,16 +121,18 @@ function centre(elements) {
   if (elements.length) glide(towards(around(elements), 0.5, 0.5, Math.max(view.scale, READABLE * 1.5)));
 }
 
-/** Bring elements into sight, without a movement where they are. */
+/** Bring elements into sight, without a movement where they are; the first where not all have room. */
 function reveal(elements) {
   if (!elements.length) return;
   const room = free();
-  const rectangle = around(elements);
-  const corner = offset(rectangle);
+  const all = around(elements);
+  const fits = all.width * view.scale <= room.right - room.left && all.height * view.scale <= room.bottom - room.top;
+  if (elements.length > 1 && !fits) return reveal(elements.slice(0, 1));
+  const corner = offset(all);
   const left = view.x + corner.x * view.scale;
   const top = view.y + corner.y * view.scale;
-  const right = left + rectangle.width * view.scale;
-  const bottom = top + rectangle.height * view.scale;
+  const right = left + all.width * view.scale;
+  const bottom = top + all.height * view.scale;
   const seen = left >= room.left && right <= room.right && top >= room.top && bottom <= room.bottom;
   if (!seen || view.scale < READABLE / 3) centre(elements);
 }
