@@ -228,13 +228,14 @@ class Reader:
     def __init__(self, driver: Any, directory: Path) -> None:
         self.driver = driver
         self.file = directory / "page.html"
+        self.opened = 0
         self.resize(1200, 800)
         self.prefer()
 
     def open(self, picture: Picture, hash: str = "") -> None:
         self.file.write_text(page(picture), encoding="utf-8")
-        self.driver.get("about:blank")
-        self.driver.get(f"{self.file.as_uri()}{hash}")
+        self.opened += 1  # an address of its own: the same one would not be loaded anew
+        self.driver.get(f"{self.file.as_uri()}?{self.opened}{hash}")
 
     def js(self, expression: str, *given: Any) -> Any:
         return self.driver.execute_script(f"return {expression}", *given)
@@ -373,7 +374,8 @@ def test_unknown_addresses_choose_nothing(reader: Reader) -> None:
 
 def test_boxes_are_reached_by_the_keyboard(reader: Reader) -> None:
     reader.open(step())
-    reader.js("document.querySelector('#box-n0').focus()")
+    reader.js("document.querySelector('#frame').focus()")
+    reader.press(Keys.TAB)
     assert reader.text("#panel h2") == "x"
     reader.press(Keys.ENTER)
     assert reader.js("document.activeElement.tagName") == "H2"
@@ -456,6 +458,19 @@ def test_the_wheel_zooms_around_the_pointer(reader: Reader) -> None:
     zoomed = reader.place("#box-n2")
     assert zoomed[:2] == pytest.approx((x, y), abs=0.5)
     assert zoomed[2] > 1.3 * width
+
+
+def test_two_fingers_zoom(reader: Reader) -> None:
+    reader.open(step())
+    *_, width = reader.place("#box-n2")
+    touch = [{"x": 400, "y": 400, "id": 0}, {"x": 500, "y": 400, "id": 1}]
+    reader.cdp("Input.dispatchTouchEvent", type="touchStart", touchPoints=touch)
+    for x in range(510, 601, 10):
+        touch[1]["x"] = x
+        reader.cdp("Input.dispatchTouchEvent", type="touchMove", touchPoints=touch)
+    reader.cdp("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    assert reader.place("#box-n2")[2] == pytest.approx(2 * width, rel=0.1)
+    assert not reader.shown("#panel")
 
 
 def test_keys_move_and_zoom(reader: Reader) -> None:
