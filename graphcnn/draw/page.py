@@ -16,12 +16,15 @@ from importlib.resources import files
 from typing import Any
 
 from graphcnn.draw.compact import compact
+from graphcnn.draw.labels import cleaned
 from graphcnn.draw.picture import Arrow, Detail, Line, Picture, Span, Value
 from graphcnn.draw.roles import DARK, INK, Role
 
 _SCRIPTS = (
     "data.js",
     "view.js",
+    "sight.js",
+    "pointers.js",
     "panel.js",
     "choose.js",
     "frames.js",
@@ -30,6 +33,7 @@ _SCRIPTS = (
     "keys.js",
 )
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
+_LONGEST_TITLE = 120
 _LARGE = 200_000  # characters: from here on, readers wait for the bytes rather than read them
 _UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
@@ -41,7 +45,7 @@ def to_page(picture: Picture, svg: str, title: str = "graphcnn") -> str:
     slots = {
         "policy": f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "base-uri 'none'; form-action 'none'",
-        "title": html.escape(title),
+        "title": html.escape(cleaned(title, _LONGEST_TITLE)),
         "style": style,
         "svg": compact(svg),
         "data": _packed(as_json(_data(picture))),
