@@ -31,6 +31,7 @@ _SCRIPTS = (
     "play.js",
     "search.js",
     "keys.js",
+    "start.js",
 )
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 _LONGEST_TITLE = 120

@@ -13,7 +13,8 @@ function mark(box, name, on) {
   box.element?.classList.toggle(name, on);
   for (const arrow of [...box.inputs, ...box.outputs]) {
     arrow.element?.classList.toggle(`${name}-arrow`, on);
-    for (const end of [arrow.tail, arrow.head]) if (end !== box) end.element?.classList.toggle(`${name}-near`, on);
+    const other = arrow.tail === box ? arrow.head : arrow.tail;
+    other.element?.classList.toggle(`${name}-near`, on);
   }
 }
 

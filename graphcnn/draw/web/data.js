@@ -7,11 +7,18 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 const boxes = data.boxes.map(([key, role], k) => {
   const [label, fill, outline] = data.roles[role];
-  const element = id(`box-${key}`);
-  return { key, role: { label, fill, outline }, element, detail: data.details[k], inputs: [], outputs: [] };
+  return {
+    key,
+    role: { label, fill, outline },
+    element: id(`box-${key}`),
+    detail: data.details[k],
+    inputs: [],
+    outputs: [],
+  };
 });
 const arrows = data.arrows.map(([tail, head, up, values = []], k) => {
-  const arrow = { tail: boxes[tail], head: boxes[head], up: Boolean(up), values, element: id(`arrow-${k}`) };
+  const element = id(`arrow-${k}`);
+  const arrow = { tail: boxes[tail], head: boxes[head], up: Boolean(up), values, element };
   if (arrow.tail && arrow.head) {
     arrow.tail.outputs.push(arrow);
     arrow.head.inputs.push(arrow);
@@ -22,7 +29,8 @@ const arrows = data.arrows.map(([tail, head, up, values = []], k) => {
 async function unpacked(text) {
   if (text.startsWith("{")) return text;
   const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
+  const inflated = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(inflated).text();
 }
 
 const byKey = new Map(boxes.map((box) => [box.key, box]));
@@ -44,7 +52,8 @@ function linesOf(element) {
 }
 
 const plain = (line) => line.map(([text]) => text).join("");
-const titleOf = (box) => box.detail?.title || plain(linesOf(box.element)[0] ?? []).trim() || box.key;
+const firstLine = (box) => plain(linesOf(box.element)[0] ?? []).trim();
+const titleOf = (box) => box.detail?.title || firstLine(box) || box.key;
 const labelOf = (arrow) => linesOf(arrow.element).map((line) => plain(line).trim()).join(" ");
 
 /** A colour of the picture, light or dark as the page is. */

@@ -7,8 +7,9 @@ const carried = arrows.map((arrow) => ({ arrow, text: shown(arrow) })).filter(({
 /** The last piece of an arrow's label that says its first value. */
 function shown({ element, values }) {
   if (!element || !values.length) return null;
-  const pieces = [...element.querySelectorAll("text, tspan")].filter((piece) => !piece.children.length);
-  return pieces.findLast((piece) => squeezed(piece.textContent) === squeezed(values[0]));
+  const said = squeezed(values[0]);
+  const says = (piece) => !piece.children.length && squeezed(piece.textContent) === said;
+  return [...element.querySelectorAll("text, tspan")].findLast(says);
 }
 
 function showFrame(k) {

@@ -3,7 +3,12 @@
 const STRIDE = 80;
 const help = id("help");
 const KEYS = [
-  ["Move", { "←": () => pan(STRIDE, 0), "→": () => pan(-STRIDE, 0), "↑": () => pan(0, STRIDE), "↓": () => pan(0, -STRIDE) }],
+  ["Move", {
+    "←": () => pan(STRIDE, 0),
+    "→": () => pan(-STRIDE, 0),
+    "↑": () => pan(0, STRIDE),
+    "↓": () => pan(0, -STRIDE),
+  }],
   ["Zoom in and out", { "+": () => zoom(1.25), "−": () => zoom(0.8) }],
   ["Fit the picture", { f: fit, 0: fit }],
   ["Search, then Enter for the next", { "/": () => query.select() }],
@@ -15,7 +20,19 @@ const KEYS = [
   ["Close, and show all again", { Esc: escape }],
   ["These keys", { "?": ask }],
 ];
-const SPELLED = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", "-": "−", _: "−", "=": "+", " ": "Space", Escape: "Esc", F: "f" };
+const SPELLED = {
+  ArrowLeft: "←",
+  ArrowRight: "→",
+  ArrowUp: "↑",
+  ArrowDown: "↓",
+  "-": "−",
+  _: "−",
+  "=": "+",
+  " ": "Space",
+  Escape: "Esc",
+  F: "f",
+};
+const SCROLLING = new Set(["←", "→", "↑", "↓", "Home", "End", "Space"]);
 const actions = Object.assign({}, ...KEYS.map(([, keys]) => keys));
 
 function enter() {
@@ -45,7 +62,7 @@ addEventListener("keydown", (event) => {
   const target = event.target;
   const typing = target === query;
   const pressing = target.matches?.("button") && (name === "Space" || name === "Enter");
-  const scrolling = (panel.contains(target) || target === slider) && /^[←→↑↓]$|^Home$|^End$|^Space$/.test(name);
+  const scrolling = (panel.contains(target) || target === slider) && SCROLLING.has(name);
   const action = actions[name];
   if (!action || typing || pressing || scrolling || (name === "Enter" && !boxOf(target))) return;
   event.preventDefault();
@@ -60,11 +77,3 @@ help.append(
   ])),
 );
 id("ask").addEventListener("click", ask);
-
-// ── The beginning ────────────────────────────────────────────────────────────────────────────────
-
-stepTo(null);
-showFrame(0);
-open();
-fromAddress();
-addEventListener("resize", () => chosen?.element && reveal([chosen.element]));

@@ -2,7 +2,14 @@
 
 const panel = id("panel");
 // Anchors of cividis, which rises evenly from dark to light for colour-blind readers too.
-const CIVIDIS = [[0, 32, 77], [53, 71, 108], [102, 105, 112], [148, 142, 119], [200, 184, 102], [255, 234, 70]];
+const CIVIDIS = [
+  [0, 32, 77],
+  [53, 71, 108],
+  [102, 105, 112],
+  [148, 142, 119],
+  [200, 184, 102],
+  [255, 234, 70],
+];
 let frame = 0;
 
 /** Red, green and blue of a level from 0 to 255. */
@@ -33,7 +40,8 @@ function heat(height, pixels, low, high) {
   map.style.width = `${Math.max(width * small, 24)}px`;
   const ramp = image(Uint8Array.from({ length: 64 }, (_, k) => k * 4), 64, 1);
   ramp.className = "ramp";
-  return make("figure", "", map, make("figcaption", "", make("span", "", low), ramp, make("span", "", high)));
+  const caption = make("figcaption", "", make("span", "", low), ramp, make("span", "", high));
+  return make("figure", "", map, caption);
 }
 
 function values(list) {
@@ -56,7 +64,8 @@ function section(name, ...children) {
 
 function neighbours(arrows, end) {
   const rows = arrows.map((arrow) => {
-    const button = make("button", "follow", make("bdi", "", titleOf(arrow[end])), make("small", "", labelOf(arrow)));
+    const name = make("bdi", "", titleOf(arrow[end]));
+    const button = make("button", "follow", name, make("small", "", labelOf(arrow)));
     button.type = "button";
     button.dataset.key = arrow[end].key;
     button.style.borderLeftColor = colour(arrow[end].role.outline);
@@ -90,13 +99,17 @@ function tell(box) {
   const close = make("button", "close", "×");
   close.type = "button";
   close.setAttribute("aria-label", "Close");
-  const facts = (detail.facts ?? []).flatMap(([name, what]) => [make("dt", "", name), make("dd", "", make("bdi", "", what))]);
+  const facts = (detail.facts ?? []).flatMap(([name, what]) => [
+    make("dt", "", name),
+    make("dd", "", make("bdi", "", what)),
+  ]);
+  const moments = detail.values ? [make("div", "values", ...values(detail.values))] : [];
   panel.replaceChildren(
     make("div", "top", chip, close),
     heading,
     ...(facts.length ? [make("dl", "", ...facts)] : []),
     ...section("Formulas", ...formulas(box)),
-    ...section("Values", ...(detail.values ? [make("div", "values", ...values(detail.values))] : [])),
+    ...section("Values", ...moments),
     ...section("Inputs", ...neighbours(box.inputs, "tail")),
     ...section("Outputs", ...neighbours(box.outputs, "head")),
     ...section("Generated C", ...code(detail.code)),

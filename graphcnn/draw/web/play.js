@@ -38,7 +38,7 @@ function stepTo(k) {
     now.add(box);
     light(box, true);
   }
-  const fed = order[at].filter((box) => box.inputs.length); // where arrows flow, there is more to see
+  const fed = order[at].filter((box) => box.inputs.length); // where arrows flow is more to see
   reveal((fed.length ? fed : order[at]).map((box) => box.element).filter(Boolean));
   say(`Step ${at + 1}: ${order[at].slice(0, 5).map(titleOf).join(", ")}`);
 }

@@ -24,10 +24,11 @@ stage.addEventListener("pointermove", (event) => {
     stage.setPointerCapture(event.pointerId);
   }
   const other = [...pointers].find(([pointer]) => pointer !== event.pointerId)?.[1];
-  pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+  const here = { x: event.clientX, y: event.clientY };
+  pointers.set(event.pointerId, here);
   if (!other) return pan(dx, dy);
-  const [before, after] = [last, { x: event.clientX, y: event.clientY }].map((p) => Math.hypot(p.x - other.x, p.y - other.y));
-  zoom(after / Math.max(before, 1), (event.clientX + other.x) / 2, (event.clientY + other.y) / 2);
+  const [before, after] = [last, here].map((p) => Math.hypot(p.x - other.x, p.y - other.y));
+  zoom(after / Math.max(before, 1), (here.x + other.x) / 2, (here.y + other.y) / 2);
   pan(dx / 2, dy / 2);
 });
 for (const end of ["pointerup", "pointercancel"]) {

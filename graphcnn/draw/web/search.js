@@ -25,8 +25,8 @@ function search() {
 }
 
 function count(asked) {
-  const text = !asked ? "" : !hits.length ? "none" : hit < 0 ? `${hits.length}` : `${hit + 1} of ${hits.length}`;
-  id("count").textContent = text;
+  const place = hit < 0 ? `${hits.length || "none"}` : `${hit + 1} of ${hits.length}`;
+  id("count").textContent = asked ? place : "";
   if (asked) say(`${hits.length} found`);
 }
 

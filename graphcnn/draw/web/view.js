@@ -2,7 +2,8 @@
 
 const stage = id("stage");
 const view = { x: 0, y: 0, scale: 1 };
-const size = { width: picture?.viewBox.baseVal.width || 1, height: picture?.viewBox.baseVal.height || 1 };
+const natural = picture?.viewBox.baseVal;
+const size = { width: natural?.width || 1, height: natural?.height || 1 };
 const LARGEST = 8;
 const READABLE = 0.45;
 const FAR = 0.2;
@@ -14,7 +15,7 @@ function draw() {
   drawing = 0;
   if (!picture) return;
   picture.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
-  // From afar, lines keep a width that is seen. It changes by doublings, each of which costs a restyling.
+  // From afar, lines keep a width that is seen. It doubles, for each change costs a restyling.
   const width = view.scale < FAR ? 2 ** Math.round(Math.log2(0.6 / view.scale)) : 0;
   if (width === thick) return;
   thick = width;
@@ -44,7 +45,8 @@ const smallest = () => Math.min(READABLE, fitting()) / 2;
 
 function fitting() {
   const room = free();
-  return Math.min((room.right - room.left) / size.width, (room.bottom - room.top) / size.height, 1.6);
+  const [across, down] = [room.right - room.left, room.bottom - room.top];
+  return Math.min(across / size.width, down / size.height, 1.6);
 }
 
 function fitted(scale, top) {
