@@ -19,6 +19,7 @@ from graphcnn.draw.labels import cleaned
 from graphcnn.draw.layout import to_picture
 from graphcnn.draw.mermaid import to_mermaid
 from graphcnn.draw.node import latex_of
+from graphcnn.draw.page import to_page
 from graphcnn.draw.picture import Picture
 from graphcnn.draw.render import FORMATS, RenderError, to_image
 from graphcnn.draw.values import Frame, frame_of
@@ -26,6 +27,8 @@ from graphcnn.draw.view import LEVELS, Level, View
 from graphcnn.errors import DTypeError, GradientError, GraphError, user_origin
 from graphcnn.graph import Graph, Node, Parameter, listed
 from graphcnn.kernels import Profile, code_of_nodes
+
+SUFFIXES = tuple(f".{form}" for form in (*FORMATS, "html", "dot", "mmd", "tex"))
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,11 @@ class Drawing:
         return to_image(self.picture, "svg").decode()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the picture to a .svg, .png, .pdf, .dot, .mmd or .tex file, whole or not at all."""
+        """Write the picture to a file of one of `SUFFIXES`, whole or not at all.
+
+        The .html file is a page to explore, which needs nothing but a browser; the .tex file is a
+        LaTeX document of all formulas.
+        """
         file = Path(path)
         match file.suffix.lower().removeprefix("."):
             case "dot":
@@ -97,10 +104,12 @@ class Drawing:
                 content = self.mermaid.encode()
             case "tex":
                 content = self.latex.encode()
+            case "html":
+                content = to_page(self.picture, self.svg(), file.stem).encode()
             case form if form in FORMATS:
                 content = to_image(self.picture, form)
             case _:
-                known = ", ".join(f".{form}" for form in (*FORMATS, "dot", "mmd", "tex"))
+                known = ", ".join(SUFFIXES)
                 raise GraphError(
                     f"cannot tell a format from {file.name!r}",
                     rule=f"the suffix is one of {known}",

@@ -46,11 +46,12 @@ def to_dot(picture: Picture, *, rich: bool = True) -> str:
         "graphcnn", graph_attr=dict(_GRAPH), node_attr=dict(_NODE), edge_attr=dict(_EDGE)
     )
     spelled = as_html if rich else as_plain
-    graph.attr(label=_legend_html(picture) if rich else as_plain(legend_lines(picture)))
+    if picture.roles or picture.notes:  # Graphviz rejects a table without rows
+        graph.attr(label=_legend_html(picture) if rich else as_plain(legend_lines(picture)))
     for box in picture.boxes:
-        graph.node(box.key, spelled(box.lines), **_box_attributes(box))
-    for arrow in picture.arrows:
-        _add_arrow(graph, arrow, spelled)
+        graph.node(box.key, spelled(box.lines), id=f"box-{box.key}", **_box_attributes(box))
+    for k, arrow in enumerate(picture.arrows):
+        _add_arrow(graph, arrow, spelled, id=f"arrow-{k}")
     for left, right in picture.pairs:
         with graph.subgraph() as row:
             row.attr(rank="same")
@@ -69,10 +70,10 @@ def _box_attributes(box: Box) -> dict[str, str]:
     return {"fillcolor": box.fill or box.role.fill, "color": box.role.outline, "style": style}
 
 
-def _add_arrow(graph: graphviz.Digraph, arrow: Arrow, spelled: Spelling) -> None:
+def _add_arrow(graph: graphviz.Digraph, arrow: Arrow, spelled: Spelling, *, id: str) -> None:
     """Add an arrow; one that points up is declared downwards and drawn from its end."""
     ends, colours = (arrow.tail, arrow.head), arrow.colours
-    attributes = {"fontcolor": arrow.colours[-1]}
+    attributes = {"id": id, "fontcolor": arrow.colours[-1]}
     if arrow.up:
         ends, colours = (arrow.head, arrow.tail), tuple(reversed(colours))
         attributes["dir"] = "back"

@@ -1,7 +1,8 @@
 """What a node is for, and the one table of colours.
 
 Fills are tints of the Okabe-Ito palette, which colour-blind readers tell apart; text on them has a
-contrast of at least 4.5. Every role is also written out in its box or in the legend.
+contrast of at least 4.5, on light paper as on dark. Every role is also written out in its box or in
+the legend.
 """
 
 from __future__ import annotations
@@ -21,20 +22,32 @@ PAPER = "#ffffff"
 
 
 class Role(Enum):
-    """What a node is for: its name in the legend, its fill and its outline."""
+    """What a node is for: its name in the legend, its fill and its outline, both light and dark."""
 
-    INPUT = ("input", "#dff1fb", "#3c93c2")
-    PARAMETER = ("parameter", "#fdf0d5", "#c98b00")
-    CONSTANT = ("constant", "#efefef", "#808080")
-    OP = ("op", "#ffffff", "#404040")
-    LOSS = ("loss", "#f8e4ef", "#b0588a")
-    RESULT = ("result", "#ffffff", "#808080")
-    GRADIENT = ("gradient", "#edf8f3", "#00906a")
-    UPDATE = ("update", "#fbf8cf", "#8f8500")
+    INPUT = ("input", "#dff1fb", "#3c93c2", "#14303f", "#58a9d6")
+    PARAMETER = ("parameter", "#fdf0d5", "#c98b00", "#3a2d0c", "#d9a12b")
+    CONSTANT = ("constant", "#efefef", "#808080", "#2b2f35", "#7d8590")
+    OP = ("op", "#ffffff", "#404040", "#20252d", "#a3acb8")
+    LOSS = ("loss", "#f8e4ef", "#b0588a", "#3d2233", "#d684b0")
+    RESULT = ("result", "#ffffff", "#808080", "#20252d", "#7d8590")
+    GRADIENT = ("gradient", "#edf8f3", "#00906a", "#12332a", "#3fb58f")
+    UPDATE = ("update", "#fbf8cf", "#8f8500", "#35330f", "#bdb234")
 
-    def __init__(self, label: str, fill: str, outline: str) -> None:
+    def __init__(self, label: str, fill: str, outline: str, *dark: str) -> None:
         self.label, self.fill, self.outline = label, fill, outline
+        self.dark_fill, self.dark_outline = dark
 
+
+DARK = {
+    INK: "#e8eaed",
+    QUIET: "#a8adb5",
+    LOCAL: "#4fd1a5",
+    UPSTREAM: "#ff9a66",
+    DOWNSTREAM: "#6cb8f0",
+    **{role.fill: role.dark_fill for role in Role},
+    **{role.outline: role.dark_outline for role in Role},
+}
+"""The colour that stands for each on dark paper."""
 
 SOURCES = (Role.INPUT, Role.PARAMETER, Role.CONSTANT)
 _DERIVED = (Role.GRADIENT, Role.UPDATE)

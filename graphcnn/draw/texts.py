@@ -102,7 +102,9 @@ def rule(view: View, node: Node) -> Iterator[Line]:
         for step in formulas.steps(partner.fragment, k, [*names, *ends]):
             yield (Span(step, DOWNSTREAM),)
         return
-    number = f" = {view.frames[0].locals[node].text}" if view.has_local(node) else ""
+    # A box has one text: with several moments, the numbers of each are among the details.
+    known = view.has_local(node) and len(view.frames) == 1
+    number = f" = {view.frames[0].locals[node].text}" if known else ""
     yield (Span(f"{found.left} = {found.value}{number}", LOCAL),)
     yield (
         Span(f"{letters[node]} = ", DOWNSTREAM),

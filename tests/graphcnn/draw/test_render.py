@@ -33,6 +33,7 @@ def nothing_installed(no_dot: None, monkeypatch: pytest.MonkeyPatch) -> None:
         ("svg", b"<?xml"),
         ("png", b"\x89PNG"),
         ("pdf", b"%PDF"),
+        ("html", b"<!DOCTYPE html>"),
         ("dot", b"digraph"),
         ("mmd", b"flowchart"),
         ("tex", b"\\documentclass"),
@@ -47,7 +48,7 @@ def test_a_file_holds_what_its_suffix_says(
 
 
 def test_an_unknown_suffix_names_the_known_ones(product: Node, tmp_path: Path) -> None:
-    with pytest.raises(GraphError, match=r"\.svg, \.png, \.pdf, \.dot, \.mmd, \.tex"):
+    with pytest.raises(GraphError, match=r"\.svg, \.png, \.pdf, \.html, \.dot, \.mmd, \.tex"):
         draw(product).save(tmp_path / "z.bmp")
     assert not list(tmp_path.iterdir())
 
