@@ -1,28 +1,44 @@
-"""The command line: `graphcnn tune FILE.py:NAME`."""
+"""The command line: `graphcnn draw`, `graphcnn summary` and `graphcnn tune`, of FILE.py:NAME."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from codegen.build import CompilerNotFound
 from graphcnn.compile import Step, compile
+from graphcnn.draw import SUFFIXES, Drawing, draw
+from graphcnn.draw.view import LEVELS
 from graphcnn.errors import GraphError, nearest
+from graphcnn.graph import Node
+from graphcnn.summary import summary
 from graphcnn.tuning import sizes_of, tuned
 
-_TUNE = """\
-Measure the best few schedules of a compiled graph on this machine, print the table, and remember
-what was chosen, so that compile(..., tune=...) of the same graph need not measure.
-
+_NAME = """
 NAME in FILE.py is one of
-    a Step, as compile gives it: tuned as it was compiled, with its name, options and threads
+    a Step, as compile gives it
     what compile takes: a node, a list or dict of nodes, or a pair (outputs, updates)
     a function without arguments that returns one of these
 """
+
+_TUNE = f"""\
+Measure the best few schedules of a compiled graph on this machine, print the table, and remember
+what was chosen, so that compile(..., tune=...) of the same graph need not measure. A Step is tuned
+as it was compiled, with its name, options and threads.
+{_NAME}"""
+
+_DRAW = f"""\
+Draw a graph into a file, whose suffix says what it becomes: {", ".join(SUFFIXES)}.
+{_NAME}    or a Drawing, as draw gives it, which is saved as it is
+"""
+
+_SUMMARY = f"""\
+Print what a graph costs: parameters, multiply-adds and bytes, forward, backward and update.
+{_NAME}"""
 
 
 _MODULE = "__graph__"  # what the user's file is imported as, lest it hide a module of its name
@@ -36,13 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Do what the arguments say, those of the process by default; exit with 2 where they err."""
     parser = argparse.ArgumentParser(prog="graphcnn", description="Graphs in files of yours.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    tune = commands.add_parser(
-        "tune",
-        help="measure schedules and remember the best",
-        description=_TUNE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    draw = _command(commands, "draw", "draw a graph into a file", _DRAW, _draw)
+    draw.add_argument(
+        "-o", "--output", metavar="FILE", required=True, help="where the picture goes"
     )
-    tune.add_argument("graph", metavar="FILE.py:NAME", help="where the graph is")
+    draw.add_argument(
+        "-g", "--gradients", action="store_true", help="draw the backward graph of the loss too"
+    )
+    draw.add_argument("-l", "--level", choices=LEVELS, help="what a box stands for")
+    _command(commands, "summary", "print what a graph costs", _SUMMARY, _summary)
+    tune = _command(commands, "tune", "measure schedules and remember the best", _TUNE, _tune)
     tune.add_argument(
         "--size",
         metavar="DIM=SIZE",
@@ -50,17 +69,67 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default=[],
         help="how long a dim is to be, as in --size N=32; once for each dim",
     )
-    tune.set_defaults(command=_tune)
     given = parser.parse_args(arguments)
     try:
         given.command(given)
-    except (CommandError, CompilerNotFound, GraphError) as error:
+    except (CommandError, CompilerNotFound, GraphError, OSError) as error:
         sys.exit(_failed(error))
+
+
+def _command(
+    commands: Any, name: str, summary: str, description: str, run: Callable[[Any], None]
+) -> argparse.ArgumentParser:
+    """Add a command about a graph in a file."""
+    made: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("graph", metavar="FILE.py:NAME", help="where the graph is")
+    made.set_defaults(command=run)
+    return made
 
 
 def _failed(error: Exception) -> int:
     print(f"graphcnn: {error}", file=sys.stderr)
     return 2
+
+
+def _draw(given: argparse.Namespace) -> None:
+    value = find(given.graph)
+    if isinstance(value, Drawing):
+        drawing = value
+    else:
+        outputs, updates = _parts(value)
+        drawing = draw([*outputs, *updates], gradients=given.gradients, level=given.level)
+        if isinstance(value, Step) and not given.gradients:
+            drawing = draw(value, level=given.level)
+    print(drawing.save(given.output))
+
+
+def _summary(given: argparse.Namespace) -> None:
+    outputs, updates = _parts(find(given.graph))
+    print(summary(outputs, updates))
+
+
+def _parts(value: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Give outputs and updates of a step, or of what compile takes."""
+    if isinstance(value, Step):
+        return value.outputs, value.updates
+    outputs, updates = value if _is_pair(value) else (value, ())
+    if isinstance(outputs, Node):
+        return (outputs,), tuple(updates)
+    nodes = outputs.values() if isinstance(outputs, Mapping) else outputs
+    if not isinstance(nodes, Iterable):
+        raise CommandError(
+            f"a {type(value).__name__} is no graph; a node, a list of nodes or a Step is"
+        )
+    return tuple(nodes), tuple(updates)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], (list, tuple))
 
 
 def _tune(given: argparse.Namespace) -> None:
@@ -88,8 +157,7 @@ def _step(value: Any) -> Step:
     """Give a step as it is, and anything else compiled."""
     if isinstance(value, Step):
         return value
-    pair = isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], (list, tuple))
-    return compile(*value) if pair else compile(value)
+    return compile(*value) if _is_pair(value) else compile(value)
 
 
 def find(place: str) -> Any:

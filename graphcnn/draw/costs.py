@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphcnn.draw.labels import cleaned
+from graphcnn.draw.texts import title
 from graphcnn.draw.view import Group, View
 
 # From white to orange, evenly lighter to darker; ink on the last has a contrast of more than 7.
@@ -16,7 +16,7 @@ SCALE = ("#ffffff", "#fdebd8", "#fbd6b0", "#f8c088", "#f4a960")
 
 @dataclass(frozen=True)
 class BoxCost:
-    """Seconds and bytes of the kernels behind a box, and the ops of others that they also do."""
+    """Seconds and bytes of the kernels behind a box, and the other boxes that they work for."""
 
     seconds: float
     bytes: int
@@ -34,16 +34,16 @@ def costs(view: View) -> dict[Group, BoxCost]:
     """Give the cost of each box that some kernel works for."""
     if view.profile is None:
         return {}
+    group_of = {view.keys[group[0]]: group for group in view.groups}
     found = {}
     for group in view.groups:
         kernels = [c for c in view.profile.costs if {*c.nodes} & {*group}]
         if kernels:
             # A box whose op is done within others' kernels costs what they do: it says so.
-            others = dict.fromkeys(
-                cleaned(n.name or n.op) for c in kernels for n in c.nodes if n not in group
-            )
+            keys = dict.fromkeys(view.keys[n] for c in kernels for n in c.nodes)
+            others = [title(view, group_of[k]) for k in keys if group_of[k] != group]
             seconds, count = view.profile.of(group)
-            found[group] = BoxCost(seconds, count, tuple(others))
+            found[group] = BoxCost(seconds, count, tuple(dict.fromkeys(others)))
     return found
 
 
@@ -60,7 +60,8 @@ def fill(seconds: float, slowest: float) -> str:
 def scale(slowest: float) -> tuple[tuple[str, str], ...]:
     """Give the legend of the colours: a text and a fill each."""
     last = len(SCALE) - 1
-    return tuple((f"{time(slowest * k / last)}", colour) for k, colour in enumerate(SCALE))
+    texts = ["time 0", *(time(slowest * k / last) for k in range(1, last + 1))]
+    return tuple(zip(texts, SCALE, strict=True))
 
 
 def time(seconds: float) -> str:

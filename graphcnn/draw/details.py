@@ -8,7 +8,7 @@ from graphcnn.draw import formulas
 from graphcnn.draw.labels import cleaned
 from graphcnn.draw.picture import Box, Detail, Line, Span, Value
 from graphcnn.draw.roles import DOWNSTREAM, INK, LOCAL, Role
-from graphcnn.draw.texts import arguments, shape
+from graphcnn.draw.texts import arguments, shape, title
 from graphcnn.draw.view import Group, View
 from graphcnn.graph import Parameter
 
@@ -39,21 +39,12 @@ def _title_of(box: Box) -> Detail:
 def _detail(view: View, group: Group) -> Detail:
     texts = dict.fromkeys(view.code[node] for node in group if node in view.code)
     return Detail(
-        _title(view, group),
+        title(view, group),
         tuple(_facts(view, group)),
         tuple(_formulas(view, group)),
         "\n".join(texts),
         tuple(_values(view, group)),
     )
-
-
-def _title(view: View, group: Group) -> str:
-    node = group[0]
-    if group in view.titles:
-        return cleaned(view.titles[group])
-    if view.applies_rule(node):
-        return f"{cleaned(node.op.removesuffix('_grad'))} backward"
-    return cleaned(node.name, _LONGEST) or view.letters[node]
 
 
 def _facts(view: View, group: Group) -> Iterator[tuple[str, str]]:

@@ -27,6 +27,10 @@ _GRAPH = {
     "ranksep": "0.45",
     "pad": "0.2",
 }
+# Of many boxes, straight arrows are enough, and a good place is as good as the best: Graphviz would
+# look for it for a minute. The first number counts tries for each of its nodes.
+_MANY = 400
+_LARGE = {"nslimit": "0.1", "splines": "line"}
 _NODE = {
     "shape": "box",
     "style": "filled",
@@ -42,8 +46,9 @@ _EDGE = {"fontname": _FONT, "fontsize": "10", "arrowsize": "0.7", "penwidth": "1
 
 def to_dot(picture: Picture, *, rich: bool = True) -> str:
     """Give the DOT text of a picture; equal pictures give equal text."""
+    size = _LARGE if len(picture.boxes) > _MANY else {}
     graph = graphviz.Digraph(
-        "graphcnn", graph_attr=dict(_GRAPH), node_attr=dict(_NODE), edge_attr=dict(_EDGE)
+        "graphcnn", graph_attr=_GRAPH | size, node_attr=dict(_NODE), edge_attr=dict(_EDGE)
     )
     spelled = as_html if rich else as_plain
     if picture.roles or picture.notes:  # Graphviz rejects a table without rows

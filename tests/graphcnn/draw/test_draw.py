@@ -1,6 +1,7 @@
 """What a picture shows of a graph, its gradients and its updates."""
 
 import re
+import shutil
 import time
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from graphcnn.draw.picture import Arrow, Box
 from graphcnn.draw.roles import DOWNSTREAM, LOCAL, UPSTREAM, Role
 from graphcnn.errors import DTypeError, GradientError, GraphError
 from graphcnn.graph import Node
+from tests.graphcnn.draw.conftest import small_net, small_product
 
 
 def texts(box: Box) -> list[str]:
@@ -186,6 +188,21 @@ def test_a_thousand_nodes_draw_in_a_second() -> None:
     assert text.count(" -> ") == 1002
 
 
+def test_a_thousand_ops_are_an_image_in_five_seconds() -> None:
+    """Each op with a box of its own; by layers it takes a fifth of a second."""
+    if shutil.which("dot") is None:
+        pytest.skip("lays out with `dot`")
+    y: Node = g.input("x", (g.dim("N"), 4, 8, 8))
+    for k in range(200):
+        weight, bias = g.parameter(f"w{k}", np.zeros((4, 4, 3, 3))), g.parameter(f"b{k}", [0.0] * 4)
+        y = y + g.relu(g.conv2d(y, weight, bias, padding=1))
+    start = time.perf_counter()
+    drawing = draw(y, level="ops")
+    assert drawing.svg()
+    assert len(drawing.picture.boxes) > 1000
+    assert time.perf_counter() - start < 5
+
+
 def test_long_chains_have_drawable_gradients() -> None:
     y: Node = g.input("x")
     for _ in range(1000):
@@ -193,9 +210,45 @@ def test_long_chains_have_drawable_gradients() -> None:
     assert draw(y, gradients=True).dot.count("relu backward") == 1000
 
 
-def test_product_in_dot(product: Node, golden: Callable[[str, str], None]) -> None:
-    golden("product.dot", draw(product, gradients=True).dot)
+def updated() -> Drawing:
+    w = g.parameter("w", [1.0, 2.0])
+    loss = g.sum(g.square(w), name="loss")
+    return draw([loss, *g.sgd(loss, lr=0.1, momentum=0.9)])
 
 
-def test_net_in_dot(net: Node, golden: Callable[[str, str], None]) -> None:
-    golden("net.dot", draw(net, gradients=True).dot)
+def diamond() -> Drawing:
+    """One value that two ops use, with numbers."""
+    x = g.input("x")
+    a = g.exp(x, name="a")
+    return draw(g.add(g.sin(a), g.square(a), name="z"), gradients=True, at={x: 0.0})
+
+
+def classified() -> Drawing:
+    scores, label = g.input("scores", (g.dim("N"), 3)), g.input("label", (g.dim("N"),), "int32")
+    loss = g.mean(g.softmax_cross_entropy(scores, label), name="loss")
+    return draw(loss, gradients=True, level="statements")
+
+
+SMALL: dict[str, Callable[[], Drawing]] = {
+    "product": lambda: draw(small_product(), gradients=True),
+    "net": lambda: draw(small_net(), gradients=True),
+    "layers": lambda: draw(small_net(), gradients=True, level="layers"),
+    "updated": updated,
+    "diamond": diamond,
+    "classified": classified,
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_graphs_in_dot(name: str, golden: Callable[[str, str], None]) -> None:
+    golden(f"{name}.dot", SMALL[name]().dot)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_graphs_in_mermaid(name: str, golden: Callable[[str, str], None]) -> None:
+    golden(f"{name}.mmd", SMALL[name]().mermaid)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_graphs_in_latex(name: str, golden: Callable[[str, str], None]) -> None:
+    golden(f"{name}.tex", SMALL[name]().latex)

