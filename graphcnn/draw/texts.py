@@ -114,8 +114,9 @@ def rule(view: View, node: Node) -> Iterator[Line]:
         return
     # A box has one text: with several moments, the numbers of each are among the details.
     known = view.has_local(node) and len(view.frames) == 1
-    number = f" = {view.frames[0].locals[node].text}" if known else ""
-    yield (Span(f"{found.left} = {found.value}{number}", LOCAL),)
+    number = view.frames[0].locals[node].text if known else found.value
+    shown = found.value if number == found.value else f"{found.value} = {number}"
+    yield (Span(f"{found.left} = {shown}", LOCAL),)
     yield (
         Span(f"{letters[node]} = ", DOWNSTREAM),
         *(span for line in formula(found.reduction, DOWNSTREAM) for span in line),
