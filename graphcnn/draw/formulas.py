@@ -27,6 +27,7 @@ _BIG = {
     Reduce.ARGMAX: "argmax",
     Reduce.ARGMIN: "argmin",
 }
+_SHORT = 40  # characters
 _RAISED = "²³¹⁰-ⁿᴬ-ᵪ"  # exponents, which are no part of the name that they stand behind
 _ROOT = re.compile(r"sqrt\((\w+)\)")
 _FIRST_TOKEN = 0xE000  # letters are put in last, in place of private-use characters
@@ -46,14 +47,15 @@ class LocalGradient:
     reduction: str = ""
 
 
-def forward(fragment: Fragment, formula: str, letters: list[str]) -> str:
+def forward(fragment: Fragment, formula: str, letters: list[str], special: bool = False) -> str:
     """Give what an op computes, with a letter for each input and, last, for the output.
 
     Index equations are printed from the statements; element-wise and longer ops as the author of
-    the op wrote them.
+    the op wrote them. In a `special` case of the op, with static arguments, short ones are printed
+    from the statements too: these have the arguments' values.
     """
-    template = _equation(fragment) or _from_docstring(fragment, formula)
-    return template.translate(_table(letters))
+    template = _equation(fragment) or (special and _short_body(fragment))
+    return (template or _from_docstring(fragment, formula)).translate(_table(letters))
 
 
 def statements(fragment: Fragment, letters: list[str]) -> list[str]:
@@ -139,6 +141,19 @@ def _equation(given: Fragment) -> str | None:
 
 
 @lru_cache(maxsize=1024)
+def _short_body(given: Fragment) -> str | None:
+    """Print one element-wise statement without indices, if it is short."""
+    fragment = _with_tokens(given)
+    if len(fragment.statements) != 1 or not _is_elementwise(fragment.statements[0]):
+        return None
+    (statement,) = fragment.statements
+    body = _printed(statement.body, bare=True)
+    whole = isinstance(statement.body, sympy.Piecewise)  # needs no brackets around it
+    text = f"{fragment.output.name} = {body[1:-1] if whole else body}"
+    return text if len(text) <= _SHORT else None
+
+
+@lru_cache(maxsize=1024)
 def _statements(given: Fragment) -> tuple[str, ...]:
     return tuple(_equations(_with_tokens(given).statements))
 
@@ -185,7 +200,7 @@ def _local(given: Fragment, k: int) -> LocalGradient | None:
     bodies = [_inlined(s.body, derived) for s in written]
     carried = _gradients(derived)
     reads = {a for body in bodies for a in accesses(body) if a.tensor in carried}
-    if len({s.maps for s in written}) != 1 or len(reads) != 1:
+    if len({(s.maps, s.reduced) for s in written}) != 1 or len(reads) != 1:
         return None
     read, first = reads.pop(), written[0]
     value = sum(local_gradient(body, read) for body in bodies)

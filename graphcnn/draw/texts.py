@@ -147,7 +147,7 @@ def equations_of(view: View, node: Node) -> list[str]:
     letters = [view.letters[n] for n in (*node.inputs, node)]
     if view.level == "statements":
         return formulas.statements(node.fragment, letters)
-    return [formulas.forward(node.fragment, node.formula, letters)]
+    return [formulas.forward(node.fragment, node.formula, letters, bool(node.static))]
 
 
 def _source(node: Node, role: Role) -> str:

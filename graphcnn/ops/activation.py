@@ -19,7 +19,7 @@ def relu(x: Tensor) -> Definition:
 
 @op
 def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Definition:
-    """y = a·x if x ≤ 0 else x, where a is the negative slope"""
+    """y = a·x if x ≤ 0 else x; a is the negative slope"""
     require_dtype(FLOATS, x)
     return elementwise(lambda x: choose_if(x <= 0, exact(negative_slope) * x, x), x)
 
@@ -66,7 +66,7 @@ def tanh(x: Tensor) -> Definition:
 
 @op
 def softplus(x: Tensor, beta: float = 1.0) -> Definition:
-    """y = log(1 + exp(β·x)) / β, computed without overflow"""
+    """y = log(1 + exp(β·x)) / β; computed without overflow"""
     require_dtype(FLOATS, x)
     require(beta > 0, f"beta={beta}", rule="beta is positive", fix="beta=1")
 
@@ -80,7 +80,7 @@ def softplus(x: Tensor, beta: float = 1.0) -> Definition:
 
 @op
 def silu(x: Tensor) -> Definition:
-    """y = x · sigmoid(x), also called swish"""
+    """y = x · sigmoid(x); also called swish"""
     require_dtype(FLOATS, x)
 
     def stable(x: sympy.Expr) -> sympy.Expr:

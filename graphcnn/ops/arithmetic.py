@@ -62,7 +62,7 @@ def reciprocal(x: Tensor) -> Definition:
 
 @op
 def power(x: Tensor, exponent: Tensor | float) -> Definition:
-    """y = xᵖ
+    """y = x^exponent
 
     The exponent p is a number, which the formula then knows (x³ is x·x·x), or a node that
     broadcasts with x. As in IEEE 754, 0⁰ = 1, and xᵖ is NaN where x < 0 and p is no whole number.

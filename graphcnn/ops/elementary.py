@@ -17,7 +17,7 @@ def exp(x: Tensor) -> Definition:
 
 @op
 def expm1(x: Tensor) -> Definition:
-    """y = exp(x) − 1, exact for small x"""
+    """y = exp(x) − 1; exact for small x"""
     require_dtype(FLOATS, x)
     return elementwise(cfunctions.expm1, x)
 
@@ -31,7 +31,7 @@ def log(x: Tensor) -> Definition:
 
 @op
 def log1p(x: Tensor) -> Definition:
-    """y = log(1 + x), exact for small x"""
+    """y = log(1 + x); exact for small x"""
     require_dtype(FLOATS, x)
     return elementwise(cfunctions.log1p, x)
 
