@@ -30,7 +30,7 @@ print(f"z = 3·(−2), L = z²: upstream ∂L/∂z = {dz:.0f}")
 print(f"downstream ∂L/∂x = y·({dz:.0f}) = {dx:.0f} and ∂L/∂y = x·({dz:.0f}) = {dy:.0f}")
 assert (dz, dx, dy) == (-12, 24, -36)
 g.draw(loss).save(OUT / "05_forward.svg")
-g.draw(loss, gradients=True).save(OUT / "05_gradients.svg")
+g.draw(loss, gradients=True, at={x: 3.0, y: -2.0}).save(OUT / "05_gradients.svg")
 
 # -- the same value used twice --------------------------------------------------------------------
 
@@ -43,7 +43,7 @@ diamond = g.add(g.sin(a), g.square(a), name="diamond")
 slope = float(g.compile(g.grad(diamond, x))(x=0.3))
 e = np.exp(0.3)
 assert np.isclose(slope, (np.cos(e) + 2 * e) * e, rtol=1e-5)
-g.draw(diamond, gradients=True).save(OUT / "05_diamond.svg")
+g.draw(diamond, gradients=True, at={x: 0.3}).save(OUT / "05_diamond.svg")
 print(f"a diamond: sin(a) + a² with a = eˣ has the slope {slope:.4f} at 0.3")
 
 # -- gates ----------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 The 1,797 digits (8×8 pixels) come with scikit-learn. A fifth of them, 360 chosen by a seeded
 shuffle, is never trained on. Everything worth seeing is left in `out/`: the forward and the
-gradient-flow picture, the generated C, the memory report and the loss curve.
+gradient-flow picture, a page to explore them in, the generated C, the memory report and the loss
+curve.
 
     python examples/digits.py
 """
@@ -82,6 +83,8 @@ def shifted(batch: np.ndarray) -> np.ndarray:
 # -- train --------------------------------------------------------------------------------------
 
 losses = []
+few = {"image": images[test[:8]], "label": labels[test[:8]]}
+page = g.draw(data_loss, gradients=True).with_values(few, "untrained")
 with tqdm(range(1, EPOCHS + 1), unit="epoch") as progress:
     for epoch in progress:
         order = rng.permutation(train)
@@ -90,6 +93,8 @@ with tqdm(range(1, EPOCHS + 1), unit="epoch") as progress:
             chosen = order[start : start + BATCH]
             loss_now = step(image=shifted(images[chosen]), label=labels[chosen], rate=now)
             losses.append(float(loss_now))
+        if epoch % 10 == 0:
+            page = page.with_values(few, f"epoch {epoch}")
         tqdm.write(
             f"epoch {epoch:2d}  loss {np.mean(losses[-45:]):.4f}  "
             f"train {accuracy(train):.4f}  test {accuracy(test):.4f}"
@@ -100,6 +105,7 @@ with tqdm(range(1, EPOCHS + 1), unit="epoch") as progress:
 OUT.mkdir(exist_ok=True)
 g.draw(loss).save(OUT / "forward.svg")
 g.draw(loss, gradients=True).save(OUT / "gradients.svg")
+page.save(OUT / "gradients.html")  # a slider shows the values before, during and after training
 (OUT / "digits.c").write_text(step.stages["c"])
 (OUT / "memory.txt").write_text(step.stages["memory"])
 

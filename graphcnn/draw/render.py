@@ -86,13 +86,13 @@ _SHEET = """
 
 
 def _printed(svg: str, form: str) -> bytes:
-    """Make PNG or PDF of an SVG, with fonts of the module's own where the machine has none."""
+    """Make PNG or PDF of an SVG, in the font that comes with the module, whatever others there are."""
     typst = import_module("typst")
     sheet = {"main": _SHEET.encode(), "picture.svg": svg.encode()}
     # Two pixels a point, and no time of day: equal pictures give equal bytes.
     options = {"ppi": 144.0} if form == "png" else {"timestamp": 0}
     try:
-        image: bytes = typst.compile(sheet, format=form, **options)
+        image: bytes = typst.compile(sheet, format=form, ignore_system_fonts=True, **options)
     except RuntimeError as error:
         raise RenderError(f"typst failed: {error}", fix="install Graphviz") from error
     return image
