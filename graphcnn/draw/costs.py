@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from graphcnn.draw.roles import SCALE
 from graphcnn.draw.texts import title
 from graphcnn.draw.view import Group, View
 
-# From white to orange, evenly lighter to darker; ink on the last has a contrast of more than 7.
-SCALE = ("#ffffff", "#fdebd8", "#fbd6b0", "#f8c088", "#f4a960")
+_FILLS = tuple(SCALE)
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ def fill(seconds: float, slowest: float) -> str:
     ('#ffffff', '#f4a960')
     """
     share = seconds / slowest if slowest else 0.0
-    return SCALE[round(share * (len(SCALE) - 1))]
+    return _FILLS[round(share * (len(_FILLS) - 1))]
 
 
 def scale(slowest: float) -> tuple[tuple[str, str], ...]:
     """Give the legend of the colours: a text and a fill each."""
-    last = len(SCALE) - 1
+    last = len(_FILLS) - 1
     texts = ["time 0", *(time(slowest * k / last) for k in range(1, last + 1))]
-    return tuple(zip(texts, SCALE, strict=True))
+    return tuple(zip(texts, _FILLS, strict=True))
 
 
 def time(seconds: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graphcnn.draw import formulas
-from graphcnn.draw.labels import cleaned
+from graphcnn.draw.labels import cleaned, spans
 from graphcnn.draw.picture import Box, Detail, Line, Span, Value
 from graphcnn.draw.roles import DOWNSTREAM, INK, LOCAL, Role
 from graphcnn.draw.texts import arguments, shape, title
@@ -75,7 +75,7 @@ def _formulas(view: View, group: Group) -> Iterator[Line]:
         letters = [view.letters[n] for n in (*node.inputs, node)]
         colour = DOWNSTREAM if view.roles[node] is Role.GRADIENT else INK
         for equation in formulas.statements(node.fragment, letters):
-            yield (Span(equation, colour),)
+            yield spans(equation, colour)
 
 
 def _values(view: View, group: Group) -> Iterator[tuple[Span, tuple[Value, ...]]]:

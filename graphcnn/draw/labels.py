@@ -49,7 +49,7 @@ def formula(text: str, colour: str = INK, most: int = 3) -> tuple[Line, ...]:
     rows = wrapped(text)
     if len(rows) > most:
         rows = [*rows[: most - 1], f"{rows[most - 1]} …"]
-    return tuple(_spans(row, colour) for row in rows)
+    return tuple(spans(row, colour) for row in rows)
 
 
 def wrapped(text: str, width: int = _WIDTH) -> list[str]:
@@ -92,7 +92,8 @@ def joined(rows: Sequence[str], width: int = _WIDTH) -> str:
     return text
 
 
-def _spans(row: str, colour: str) -> Line:
+def spans(row: str, colour: str) -> Line:
+    """Give one line of a formula, `_{...}` as subscripts."""
     pieces = _SUBSCRIPT.split(row)
     return tuple(
         Span(piece.strip("{}") if k % 2 else piece, colour, subscript=bool(k % 2))

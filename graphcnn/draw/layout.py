@@ -12,8 +12,8 @@ from dataclasses import replace
 from graphcnn.draw.costs import BoxCost, costs, fill, scale
 from graphcnn.draw.details import details, order
 from graphcnn.draw.labels import quiet
-from graphcnn.draw.picture import Arrow, Box, Picture, Span
-from graphcnn.draw.roles import DOWNSTREAM, INK, LOCAL, PAPER, QUIET, SOURCES, UPSTREAM, Role
+from graphcnn.draw.picture import Arrow, Box, Line, Picture, Span
+from graphcnn.draw.roles import DOWNSTREAM, INK, LOCAL, QUIET, SOURCES, UPSTREAM, Role
 from graphcnn.draw.texts import box_lines, shape
 from graphcnn.draw.view import Group, Updates, View
 from graphcnn.graph import Node
@@ -45,11 +45,15 @@ def _node_boxes(view: View, found: Mapping[Group, BoxCost], slowest: float) -> I
     for group in view.groups:
         role, lines, colour = view.role(group), box_lines(view, group), ""
         if view.profile is not None:
-            colour = PAPER
-        if group in found:
-            lines += quiet(str(found[group]))
-            colour = fill(found[group].seconds, slowest)
+            cost = found.get(group)
+            lines = _in_ink((*lines, *(quiet(str(cost)) if cost else ())))
+            colour = fill(cost.seconds if cost else 0.0, slowest)
         yield Box(view.keys[group[0]], role, lines, role in SOURCES, colour)
+
+
+def _in_ink(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """Write lines in one colour, which can be read on every fill."""
+    return tuple(tuple(replace(span, colour=INK) for span in line) for line in lines)
 
 
 def _node_arrows(view: View) -> Iterator[Arrow]:
@@ -187,8 +191,12 @@ def _pairs(view: View, outputs: Sequence[Node]) -> Iterator[tuple[str, str]]:
 def _notes(view: View, arrows: Sequence[Arrow]) -> tuple[Span, ...]:
     """Explain what letters and arrows mean, as far as they occur."""
     rules = any(map(view.applies_rule, view.graph.nodes))
+    green = rules and view.profile is None  # with costs, boxes are written in ink
     notes = (
-        (rules, Span("local gradient: how the op's output changes with an input", LOCAL)),
+        (
+            rules and not view.profile,
+            Span("local gradient: how the op's output changes with an input", LOCAL),
+        ),
         (rules, Span("upstream gradient: what arrives", UPSTREAM)),
         (rules, Span("downstream gradient: what is passed on", DOWNSTREAM)),
         (any(a.dashed for a in arrows), Span("dashed: a value that a local gradient needs", QUIET)),

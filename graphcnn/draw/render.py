@@ -86,7 +86,7 @@ _SHEET = """
 
 
 def _printed(svg: str, form: str) -> bytes:
-    """Make PNG or PDF of an SVG, in the font that comes with the module, whatever others there are."""
+    """Make PNG or PDF of an SVG, in the font that comes with the module: it has all letters."""
     typst = import_module("typst")
     sheet = {"main": _SHEET.encode(), "picture.svg": svg.encode()}
     # Two pixels a point, and no time of day: equal pictures give equal bytes.

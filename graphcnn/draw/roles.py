@@ -38,6 +38,15 @@ class Role(Enum):
         self.dark_fill, self.dark_outline = dark
 
 
+SCALE = {
+    "#ffffff": "#20252d",
+    "#fdebd8": "#3b2c1a",
+    "#fbd6b0": "#573a19",
+    "#f8c088": "#734a17",
+    "#f4a960": "#8f5a14",
+}
+"""Fills from the least to the most, light and dark; what stands on them is written in ink."""
+
 DARK = {
     INK: "#e8eaed",
     QUIET: "#a8adb5",
@@ -46,6 +55,7 @@ DARK = {
     DOWNSTREAM: "#6cb8f0",
     **{role.fill: role.dark_fill for role in Role},
     **{role.outline: role.dark_outline for role in Role},
+    **SCALE,
 }
 """The colour that stands for each on dark paper."""
 

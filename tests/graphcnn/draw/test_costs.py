@@ -7,13 +7,14 @@ import graphcnn as g
 from codegen.build import find_toolchain
 from graphcnn.compile import Step
 from graphcnn.draw import draw
-from graphcnn.draw.costs import SCALE, fill
-from graphcnn.draw.roles import INK
+from graphcnn.draw.costs import fill
+from graphcnn.draw.roles import DARK, INK, SCALE
 from graphcnn.errors import CallError, GraphError
 from graphcnn.kernels import Cost, Profile, code_of_nodes, nodes_of_kernels
 from tests.graphcnn.draw.conftest import small_net
 
 pytestmark = pytest.mark.skipif(find_toolchain() is None, reason="no compiler")
+FILLS = [*SCALE]
 AT = {"image": np.ones((2, 1, 6, 6), "f"), "label": [2, 0]}
 
 
@@ -64,16 +65,22 @@ def test_the_c_of_a_node_is_that_of_its_kernels(step: Step) -> None:
 def test_boxes_say_what_they_cost_and_the_slowest_is_darkest(step: Step, profile: Profile) -> None:
     picture = draw(step, profile=profile).picture
     assert {box.fill for box in picture.boxes} <= {"", *SCALE}
-    assert any(box.fill == SCALE[-1] for box in picture.boxes)
+    assert any(box.fill == FILLS[-1] for box in picture.boxes)
     assert [colour for _, colour in picture.scale] == [*SCALE]
     texts = [span.text for box in picture.boxes for line in box.lines for span in line]
     assert any("µs, " in text or "ns, " in text or "ms, " in text for text in texts)
 
 
 def test_the_scale_is_told_apart_in_grey_and_read_with_ink() -> None:
-    lights = [luminance(colour) for colour in SCALE]
+    lights = [luminance(colour) for colour in FILLS]
     assert lights == sorted(lights, reverse=True)
-    assert (lights[-1] + 0.05) / (luminance(INK) + 0.05) > 7
+    assert all(contrast(light, INK) > 7 for light in FILLS)
+    assert all(contrast(dark, DARK[INK]) > 4.5 for dark in SCALE.values())
+
+
+def contrast(first: str, second: str) -> float:
+    high, low = sorted((luminance(first) + 0.05, luminance(second) + 0.05), reverse=True)
+    return high / low
 
 
 def luminance(colour: str) -> float:
@@ -85,7 +92,7 @@ def luminance(colour: str) -> float:
 
 def test_times_take_the_colours_in_turn() -> None:
     assert [fill(t, 4.0) for t in range(5)] == [*SCALE]
-    assert fill(0.0, 0.0) == SCALE[0]
+    assert fill(0.0, 0.0) == FILLS[0]
 
 
 def test_a_table_has_the_slowest_first() -> None:
