@@ -193,10 +193,7 @@ def _notes(view: View, arrows: Sequence[Arrow]) -> tuple[Span, ...]:
     rules = any(map(view.applies_rule, view.graph.nodes))
     green = rules and view.profile is None  # with costs, boxes are written in ink
     notes = (
-        (
-            rules and not view.profile,
-            Span("local gradient: how the op's output changes with an input", LOCAL),
-        ),
+        (green, Span("local gradient: how the op's output changes with an input", LOCAL)),
         (rules, Span("upstream gradient: what arrives", UPSTREAM)),
         (rules, Span("downstream gradient: what is passed on", DOWNSTREAM)),
         (any(a.dashed for a in arrows), Span("dashed: a value that a local gradient needs", QUIET)),
