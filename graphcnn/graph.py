@@ -23,8 +23,8 @@ from graphcnn.scope import current_scope
 Array = npt.NDArray[Any]
 OPERATORS: dict[str, Callable[..., Node]] = {}
 """The declared ops by name; Python's operators on nodes look theirs up here."""
-LATEX: list[Callable[[Node], str]] = []
-"""What writes a node's formula: `graphcnn.draw`, which knows of nodes, enters itself here."""
+NOTEBOOK: dict[str, Callable[[Any], Any]] = {}
+"""How notebooks show a "node" (LaTeX) and a "graph" (a mimebundle); `graphcnn.draw` enters it."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -210,7 +210,7 @@ class Node:
 
     def _repr_latex_(self) -> str | None:
         """Give Jupyter the formula of a node that has one."""
-        return rf"$\displaystyle {LATEX[-1](self)}$" if LATEX and self.inputs else None
+        return NOTEBOOK["node"](self) if self.inputs and "node" in NOTEBOOK else None
 
     def __repr__(self) -> str:
         args = ", ".join(i.name or i.op for i in self.inputs)
@@ -499,6 +499,10 @@ class Graph:
     def of_kind(self, *ops: str) -> tuple[Node, ...]:
         """The nodes of these ops, in order."""
         return tuple(n for n in self.nodes if n.op in ops)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Give Jupyter the picture of the graph."""
+        return NOTEBOOK["graph"](self) if "graph" in NOTEBOOK else {"text/plain": repr(self)}
 
     def __str__(self) -> str:
         rows = []

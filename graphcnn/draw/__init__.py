@@ -25,7 +25,7 @@ from graphcnn.draw.render import FORMATS, RenderError, to_image
 from graphcnn.draw.values import Frame, frame_of
 from graphcnn.draw.view import LEVELS, Level, View
 from graphcnn.errors import DTypeError, GradientError, GraphError, user_origin
-from graphcnn.graph import Graph, Node, Parameter, listed
+from graphcnn.graph import NOTEBOOK, Graph, Node, Parameter, listed
 from graphcnn.kernels import Profile, code_of_nodes
 
 SUFFIXES = tuple(f".{form}" for form in (*FORMATS, "html", "dot", "mmd", "tex"))
@@ -236,5 +236,7 @@ def _gradients(outputs: tuple[Node, ...], wrt: Node | Iterable[Node] | None) -> 
     found = grad(loss, wanted, allow_unused=True)
     return tuple(d for d in found if d.partner is not None)
 
+
+NOTEBOOK["graph"] = lambda graph: Drawing(graph.outputs)._repr_mimebundle_()
 
 __all__ = ["Drawing", "RenderError", "draw", "latex_of"]

@@ -9,10 +9,11 @@ from graphcnn.backward import grad
 from graphcnn.draw.labels import said
 from graphcnn.draw.latex import to_latex
 from graphcnn.draw.letters import Letters
+from graphcnn.draw.spelling import as_text
 from graphcnn.draw.texts import equations_of, rule
 from graphcnn.draw.view import View
 from graphcnn.errors import GraphError, user_origin
-from graphcnn.graph import LATEX, Graph, Node, input
+from graphcnn.graph import NOTEBOOK, Graph, Node, input
 
 _APART = r",\qquad "
 
@@ -70,4 +71,9 @@ def _rule(view: View, node: Node) -> str:
     return _APART.join(to_latex(said(line)) for line in rule(view, node))
 
 
-LATEX.append(latex_of)
+def _shown(node: Node) -> str:
+    """Give what a notebook shows of a node: its formula, dtype and shape."""
+    return rf"$\displaystyle {latex_of(node)}\qquad {as_text(node.kind)}$"
+
+
+NOTEBOOK["node"] = _shown

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+import graphcnn as g
 from graphcnn.draw import RenderError, draw, render
 from graphcnn.draw.render import has_modules
 from graphcnn.draw.roles import DOWNSTREAM, LOCAL, UPSTREAM
@@ -80,6 +81,11 @@ def test_with_nothing_installed_the_error_says_what_to_install(
 def test_jupyter_shows_an_svg(product: Node) -> None:
     drawing = draw(product)
     assert ElementTree.fromstring(drawing._repr_mimebundle_()["image/svg+xml"]) is not None
+
+
+@needs_dot
+def test_jupyter_shows_a_graph(net: Node) -> None:
+    assert "<svg" in g.Graph.of(net)._repr_mimebundle_()["image/svg+xml"]
 
 
 @needs_dot
