@@ -1,8 +1,10 @@
 """Whatever a node is called, DOT and SVG stay well-formed and say its name."""
 
+import json
 import re
 import shutil
 import subprocess
+from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
@@ -13,10 +15,12 @@ import graphcnn as g
 from graphcnn.draw import draw
 from graphcnn.draw.dot import to_dot
 from graphcnn.draw.labels import cleaned, joined, wrapped
+from graphcnn.draw.page import to_page
 from graphcnn.draw.picture import Picture
 from graphcnn.draw.svg import with_colours, with_whole_lines
 from graphcnn.graph import Node
 
+BLANK = '<svg xmlns="http://www.w3.org/2000/svg"/>'
 SVG = "{http://www.w3.org/2000/svg}"
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="lays out with `dot`")
 
@@ -131,3 +135,36 @@ def test_wrapping_keeps_every_character_and_a_bounded_width(text: str) -> None:
 )
 def test_joined_rows_are_the_formula_again(text: str, width: int) -> None:
     assert joined(wrapped(text, width), width) == text
+
+
+class Parts(HTMLParser):
+    """The scripts of a page, by type, and what handlers its elements have."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.scripts: list[list[str]] = []
+        self.handlers: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+        if tag == "script":
+            self.scripts.append([dict(attrs).get("type") or "", ""])
+
+    def handle_data(self, data: str) -> None:
+        if self.scripts and self.cdata_elem == "script":
+            self.scripts[-1][1] += data
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.one_of(st.text(min_size=1), st.sampled_from(NASTY)), min_size=1, unique=True))
+def test_any_names_give_a_page_with_its_own_scripts_only(names: list[str]) -> None:
+    """The data reads back whole, and the one other script is that of every page."""
+    (_, plain) = Parts(to_page(picture_of(["x"]), BLANK)).scripts
+    found = Parts(to_page(picture_of(names), BLANK))
+    data, script = found.scripts
+    assert script == plain and not found.handlers
+    assert data[0] == "application/json"
+    titles = [detail["title"] for detail in json.loads(data[1])["details"]]
+    assert cleaned(names[0]) in {cleaned(title) for title in titles}
