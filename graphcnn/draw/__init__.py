@@ -51,7 +51,7 @@ class Drawing:
     @cached_property
     def picture(self) -> Picture:
         """The picture before any format: boxes of coloured lines, and arrows."""
-        code = code_of_nodes(self.graph, self.step.plan) if self.step else None
+        code = code_of_nodes(self.step.graph, self.step.plan) if self.step else None
         view = View.of(self.graph, self.updates, self.level, self.frames, self.profile, code)
         return to_picture(view, self.outputs, self.updates)
 
