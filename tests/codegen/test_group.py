@@ -68,7 +68,8 @@ def test_what_runs_together_keeps_the_most_from_passing_through_memory() -> None
             statement(r[b, i, j], "+=", q[b, i, k] * m3[k, j]),
         ),
     )
-    plan = make_plan(program, Options(layouts=False, off=frozenset({"winograd"})))
+    options = Options(layouts=False, off=frozenset({"winograd"}), machine=Machine())
+    plan = make_plan(program, options)
     assert [[k.name for k in group.kernels] for group in plan.groups] == [["p"], ["q", "r"]]
     assert_agree([integers(program)], plan.options)
 
@@ -93,7 +94,7 @@ def test_loops_are_those_in_which_the_kernels_are_quickest() -> None:
             statement(q[b, k, i, t_, j, n], "+=", a[e, i] * p[e, b, k, t_, j, n], box | {i: 4}),
         ),
     )
-    (group,) = make_plan(program, Options(layouts=False)).groups
+    (group,) = make_plan(program, Options(layouts=False, machine=Machine())).groups
     assert [str(d) for d, _ in group.outer] == ["this b", "this t"], str(group)
     assert_agree([integers(program)])
 

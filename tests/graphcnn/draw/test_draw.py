@@ -15,6 +15,7 @@ from graphcnn.draw.roles import DOWNSTREAM, LOCAL, UPSTREAM, Role
 from graphcnn.errors import DTypeError, GradientError, GraphError
 from graphcnn.graph import Node
 from tests.graphcnn.draw.conftest import small_net, small_product
+from tests.pace import pace
 
 
 def texts(box: Box) -> list[str]:
@@ -184,7 +185,7 @@ def test_a_thousand_nodes_draw_in_a_second() -> None:
     draw(g.sum(g.exp(x)))  # imports and caches are not what is measured
     start = time.perf_counter()
     text = draw(loss).dot
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 1 * pace()
     assert text.count(" -> ") == 1002
 
 
@@ -200,7 +201,7 @@ def test_a_thousand_ops_are_an_image_in_five_seconds() -> None:
     drawing = draw(y, level="ops")
     assert drawing.svg()
     assert len(drawing.picture.boxes) > 1000
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 5 * pace()
 
 
 def test_long_chains_have_drawable_gradients() -> None:
