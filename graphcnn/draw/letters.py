@@ -76,8 +76,9 @@ class Letters:
 
     def _lettered_losses(self) -> dict[Node, str]:
         losses = tuple(dict.fromkeys(self.losses.values()))
-        free = [letter for letter in _LOSSES if letter not in self._names.values()]
         plain = [loss for loss in losses if loss.partner is None]
+        others = {name for node, name in self._names.items() if node not in plain}
+        free = [letter for letter in _LOSSES if letter not in others]
         if len(plain) == 1 and free:
             self_named = {plain[0]: free[0]}
         else:

@@ -123,6 +123,11 @@ def test_a_value_called_l_is_not_confused_with_the_loss() -> None:
     box_saying(drawing, "ℒ = z")
 
 
+def test_a_loss_called_l_is_the_loss() -> None:
+    drawing = draw(g.square(g.input("x"), name="L"), gradients=True)
+    assert "∂L/∂x" in drawing.dot and "ℒ" not in drawing.dot
+
+
 def test_updates_show_the_next_value_of_a_parameter() -> None:
     w = g.parameter("w", [1.0, 2.0])
     loss = g.sum(w * w)
