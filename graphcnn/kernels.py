@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -79,12 +79,6 @@ class Profile:
     def seconds(self) -> float:
         """The sum over all kernels."""
         return sum(cost.seconds for cost in self.costs)
-
-    def of(self, nodes: Sequence[Node]) -> tuple[float, int]:
-        """Give the seconds and bytes of all kernels that work on any of these nodes."""
-        wanted = {*nodes}
-        hit = [c for c in self.costs if wanted & {*c.nodes}]
-        return sum(c.seconds for c in hit), sum(c.bytes for c in hit)
 
     def __str__(self) -> str:
         rows = [("kernel", "µs", "share", "MB", "GB/s")]

@@ -42,8 +42,11 @@ def costs(view: View) -> dict[Group, BoxCost]:
             # A box whose op is done within others' kernels costs what they do: it says so.
             keys = dict.fromkeys(view.keys[n] for c in kernels for n in c.nodes)
             others = [title(view, group_of[k]) for k in keys if group_of[k] != group]
-            seconds, count = view.profile.of(group)
-            found[group] = BoxCost(seconds, count, tuple(dict.fromkeys(others)))
+            found[group] = BoxCost(
+                sum(c.seconds for c in kernels),
+                sum(c.bytes for c in kernels),
+                tuple(dict.fromkeys(others)),
+            )
     return found
 
 

@@ -91,7 +91,7 @@ def test_missing_and_unknown_inputs_are_named(product: Node) -> None:
         draw(product, at={"x": 1.0, "y": 2.0, "w": 3.0})
 
 
-def test_what_a_graph_does_not_use_of_a_parameter_alone_is_drawn() -> None:
+def test_a_parameter_alone_is_drawn() -> None:
     assert draw(g.parameter("w", [1.0]), at={}).picture.boxes
 
 
