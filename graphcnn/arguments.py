@@ -17,6 +17,11 @@ from graphcnn.graph import Node
 Array = npt.NDArray[Any]
 
 
+def by_name(given: Mapping[Any, Any]) -> dict[str, Any]:
+    """Give values of inputs by name, some of which may be given by node."""
+    return {key.name if isinstance(key, Node) else key: value for key, value in given.items()}
+
+
 def as_array(value: Any, node: Node, dtype: np.dtype[Any]) -> Array:
     """Give a contiguous array of the input's dtype, the caller's own where it is one."""
     if type(value) is np.ndarray and value.dtype == dtype:

@@ -98,14 +98,11 @@ def _failed(error: Exception) -> int:
 
 def _draw(given: argparse.Namespace) -> None:
     value = find(given.graph)
-    if isinstance(value, Drawing):
-        drawing = value
-    else:
+    if not isinstance(value, Drawing):
         outputs, updates = _parts(value)
-        drawing = draw([*outputs, *updates], gradients=given.gradients, level=given.level)
-        if isinstance(value, Step) and not given.gradients:
-            drawing = draw(value, level=given.level)
-    print(drawing.save(given.output))
+        drawn = value if isinstance(value, Step) else [*outputs, *updates]
+        value = draw(drawn, gradients=given.gradients, level=given.level)
+    print(value.save(given.output))
 
 
 def _summary(given: argparse.Namespace) -> None:

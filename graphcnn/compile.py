@@ -23,7 +23,15 @@ from codegen.interpret import interpret
 from codegen.pause import collector_paused
 from codegen.sizes import SizeError, bind_dims, evaluate
 from codegen.tune import Tuning
-from graphcnn.arguments import as_array, misfit, require_classes, require_sizes, shown, wrong_names
+from graphcnn.arguments import (
+    as_array,
+    by_name,
+    misfit,
+    require_classes,
+    require_sizes,
+    shown,
+    wrong_names,
+)
 from graphcnn.backward import adjoints
 from graphcnn.errors import (
     CallError,
@@ -399,8 +407,7 @@ class Step:
                 rule="what is timed are the kernels of the C",
                 fix='compile it where a C compiler is found, or with backend="c"',
             ).at(f"profile of {self.plan.program.name!r}", user_origin())
-        given = {key.name if isinstance(key, Node) else key: value for key, value in at.items()}
-        arrays, bound = self.arguments(given)
+        arrays, bound = self.arguments(by_name(at))
         named = {t.name: a for (_, t, _), a in zip(self._inputs, arrays, strict=True)}
         named |= {n: aligned_copy(v, str(v.dtype)) for n, v in self._held.items()}
         threads = self.subject.threads

@@ -37,9 +37,8 @@ def latex_of(node: Node, *, wrt: Node | None = None) -> str:
     if node.partner is None:
         return to_latex(_forward(View.of(Graph((node,)), level="ops"), node))
     loss = Letters(Graph((node,))).losses[node]
-    view = View.of(
-        Graph((loss, node)), level="ops"
-    )  # the order that numbers letters as a picture of the loss
+    # In this order letters are numbered as in a picture of the loss.
+    view = View.of(Graph((loss, node)), level="ops")
     if view.applies_rule(node):
         return _rule(view, node)
     parts = " + ".join(view.letters[part] for part in node.inputs)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from graphcnn.arguments import by_name
 from graphcnn.compile import compile
 from graphcnn.draw.picture import Heat, Value
 from graphcnn.graph import Graph, Node, full
@@ -37,10 +38,9 @@ def frame_of(graph: Graph, at: Mapping[Any, Any], caption: str) -> Frame:
     It runs in NumPy, so that no compiler is needed. Raises `CallError` where an input is missing,
     unknown or does not fit.
     """
-    given = {key.name if isinstance(key, Node) else key: value for key, value in at.items()}
     rules = [n for n in graph.nodes if _between_scalars(n)]
     nodes = [*graph.nodes, *map(_local, rules)]
-    values = map(value_of, compile(nodes, name="draw", backend="numpy")(**given))
+    values = map(value_of, compile(nodes, name="draw", backend="numpy")(**by_name(at)))
     return Frame(
         caption,
         dict(zip(graph.nodes, values, strict=False)),
