@@ -33,6 +33,13 @@ class FormulaPrinter(StrPrinter):
         bottom = "·".join(self._factor(f) for f in below)
         return f"{sign}{top}/{bottom if len(below) == 1 else f'({bottom})'}"
 
+    def _print_Add(self, expr: Any, order: Any = None) -> str:  # noqa: N802
+        terms = expr.as_ordered_terms()
+        added = [t for t in terms if not t.could_extract_minus_sign()]
+        terms.sort(key=lambda t: t not in added[:1])  # b − a rather than −a + b
+        shown = [self.parenthesize(t, PRECEDENCE["Add"], strict=True) for t in terms]
+        return " + ".join(shown).replace("+ -", "- ")
+
     def _factor(self, expr: Any) -> str:
         return str(self.parenthesize(expr, PRECEDENCE["Mul"], strict=True))
 

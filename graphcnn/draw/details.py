@@ -73,6 +73,8 @@ def _formulas(view: View, group: Group) -> Iterator[Line]:
         if node.fragment is None:
             continue
         letters = [view.letters[n] for n in (*node.inputs, node)]
+        if view.applies_rule(node):
+            letters[-2] = view.letters.upstream(node)
         colour = DOWNSTREAM if view.roles[node] is Role.GRADIENT else INK
         for equation in formulas.statements(node.fragment, letters):
             yield spans(equation, colour)

@@ -6,17 +6,19 @@ Everything here is read off the statements of the op or of its derived adjoint.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import sympy
 
-from codegen.affine import Index
+from codegen.affine import Index, split
 from codegen.notation import Access, Equal, IsNaN, Reduce, Statement, Tensor, accesses, walk
 from codegen.printing import render
+from codegen.rewrite.maps import injective, mixed_radix
 from graphcnn.adjoint import local_gradient, vjp
+from graphcnn.draw.closed import Sources, Total, by_result, carried, in_one, merged, with_softmax
 from graphcnn.fragment import Fragment
 
 _ARG = (Reduce.ARGMAX, Reduce.ARGMIN)
@@ -29,17 +31,16 @@ _BIG = {
 }
 _SHORT = 40  # characters
 _RAISED = "²³¹⁰-ⁿᴬ-ᵪ"  # exponents, which are no part of the name that they stand behind
-_ROOT = re.compile(r"sqrt\((\w+)\)")
+_ROOT = re.compile(r"sqrt\(([\w\ue000-\uf8ff]+)\)")
 _FIRST_TOKEN = 0xE000  # letters are put in last, in place of private-use characters
-
-Sources = Mapping[Tensor, Statement]
+_LAST = "\uf8ff"  # what begins with it stands behind all letters
 
 
 @dataclass(frozen=True)
 class LocalGradient:
     """`left = value`, the derived local gradient, and how downstream follows from upstream.
 
-    `reduction` is what stands before their product: nothing, `Σ_{n,i,j}`, or for a scatter `Σ`.
+    `reduction` is what stands before their product: nothing or `Σ_{n,i,j}`.
     """
 
     left: str
@@ -147,9 +148,10 @@ def _short_body(given: Fragment) -> str | None:
     if len(fragment.statements) != 1 or not _is_elementwise(fragment.statements[0]):
         return None
     (statement,) = fragment.statements
-    body = _printed(statement.body, bare=True)
-    whole = isinstance(statement.body, sympy.Piecewise)  # needs no brackets around it
-    text = f"{fragment.output.name} = {body[1:-1] if whole else body}"
+    body = merged(statement.body)
+    shown = _printed(body, bare=True)
+    whole = isinstance(body, sympy.Piecewise)  # needs no brackets around it
+    text = f"{fragment.output.name} = {shown[1:-1] if whole else shown}"
     return text if len(text) <= _SHORT else None
 
 
@@ -159,13 +161,17 @@ def _statements(given: Fragment) -> tuple[str, ...]:
 
 
 def _equations(statements: Iterable[Statement], sources: Sources | None = None) -> Iterator[str]:
-    """Print statements, those that add to the same elements as one equation."""
+    """Print statements, those that add to the same elements as one equation.
+
+    Where several points add to one element no right side is all of it: `x[i+u] += …`.
+    """
     sides: dict[str, list[str]] = {}
     for s in statements:
-        term = _term(s, sources)
-        sides.setdefault(_access_text(Access(s.target, *s.maps)), []).append(term)
+        sign = "=" if s.op is not Reduce.SUM or injective(s) else "+="
+        left = f"{_access_text(Access(s.target, *s.maps))} {sign}"
+        sides.setdefault(left, []).append(_term(s, sources))
     for left, terms in sides.items():
-        yield f"{left} = {' + '.join(terms)}".replace("+ −", "− ")
+        yield f"{left} {' + '.join(terms)}".replace("+ −", "− ")
 
 
 def _term(s: Statement, sources: Sources | None = None) -> str:
@@ -173,7 +179,7 @@ def _term(s: Statement, sources: Sources | None = None) -> str:
     if not s.reduced:
         return body
     big = f"{_BIG[s.op]}_{{{','.join(map(str, s.reduced))}}}\u00a0"
-    return f"{big}({body})" if s.body.is_Add else f"{big}{body}"
+    return f"{big}{_bracketed(body, s.body)}"
 
 
 def _is_elementwise(s: Statement) -> bool:
@@ -198,22 +204,44 @@ def _local(given: Fragment, k: int) -> LocalGradient | None:
     upstream = derived.inputs[-1]
     written = [s for s in derived.statements if s.target == derived.output]
     bodies = [_inlined(s.body, derived) for s in written]
-    carried = _gradients(derived)
-    reads = {a for body in bodies for a in accesses(body) if a.tensor in carried}
+    passed = carried(derived)
+    reads = {a for body in bodies for a in accesses(body) if a.tensor in passed}
     if len({(s.maps, s.reduced) for s in written}) != 1 or len(reads) != 1:
         return None
     read, first = reads.pop(), written[0]
-    value = sum(local_gradient(body, read) for body in bodies)
-    if read.tensor != upstream or any(a.tensor in carried for a in accesses(value)):
+    value = _textbook(fragment, sum(local_gradient(body, read) for body in bodies))
+    if read.tensor != upstream or any(a.tensor in passed for a in accesses(value)):
         return None
     sources = {s.target: s for s in derived.statements}
-    value = _with_softmax(value, sources, fragment.detached)
+    value = with_softmax(value, sources, fragment.detached)
     same_place = {a.maps for a in accesses(value)} | {read.maps} == {first.maps}
     bare = same_place and not any(s.reduced for s in written)
     above = _access_text(Access(fragment.output, *read.maps), bare)
     below = _access_text(Access(fragment.inputs[k], *first.maps), bare)
     shown = _printed(value, sources, bare) + _explained(value, sources)
-    return LocalGradient(f"∂{above}/∂{below}", shown, _reduction(first))
+    return LocalGradient(f"∂{above}/∂{below}", shown, _reduction(first, read))
+
+
+def _textbook(fragment: Fragment, value: Any) -> Any:
+    """Write a local gradient without branches that only keep it from overflowing."""
+    short = merged(value)
+    if short == value or len(fragment.statements) != 1:
+        return short
+    (statement,) = fragment.statements
+    return by_result(short, merged(statement.body), statement.target[statement.maps])
+
+
+def _inlined(body: Any, derived: Fragment) -> Any:
+    """Put in place of each inner gradient what it is, where that is one plain statement."""
+    inner = carried(derived) - {derived.inputs[-1], derived.output}
+    written = {t: [s for s in derived.statements if s.target == t] for t in inner}
+    for _ in inner:
+        for access in accesses(body):
+            match written.get(access.tensor):
+                case [s] if not s.reduced and all(isinstance(m, Index) for m in s.maps):
+                    at = dict(zip(s.maps, access.maps, strict=True))
+                    body = body.xreplace({access: s.body.xreplace(at)})
+    return body
 
 
 def _explained(value: Any, sources: Sources) -> str:
@@ -238,74 +266,53 @@ def _steps(given: Fragment, k: int) -> tuple[str, ...]:
         derived.inputs[-1]: derived.inputs[-1].renamed(chr(after)),
         derived.output: derived.output.renamed(chr(after + 1)),
     }
-    statements = [s for s in derived.statements if s.op not in _ARG]
     sources = {s.target: s for s in derived.statements}
-    return tuple(_equations([s.substitute(swaps) for s in statements], sources))
+    body = in_one(derived, fragment.detached)
+    if body is None:
+        stated = [s for s in derived.statements if s.op not in _ARG]
+        return tuple(_equations([s.substitute(swaps) for s in stated], sources))
+    left = next(Access(s.target, *s.maps) for s in derived.statements if s.target == derived.output)
+    left, body = left.xreplace(swaps), body.xreplace(swaps)
+    return (f"{_access_text(left)} = {_printed(body, sources)}{_explained(body, sources)}",)
 
 
-def _reduction(s: Statement) -> str:
-    if len(set(s.maps)) < len(s.maps) or not all(isinstance(m, Index) for m in s.maps):
-        return "Σ"
-    return f"Σ_{{{','.join(map(str, s.reduced))}}}" if s.reduced else ""
+def _reduction(s: Statement, read: Access) -> str:
+    """Give the sum of the chain rule: over the outputs that one input reaches.
 
-
-def _gradients(derived: Fragment) -> set[Tensor]:
-    """The tensors through which the upstream gradient passes on its way to the output."""
-    found = {derived.inputs[-1]}
-    for s in derived.statements:
-        if any(a.tensor in found for a in accesses(s.body)):
-            found.add(s.target)
-    return found
-
-
-def _inlined(body: Any, derived: Fragment) -> Any:
-    """Put in place of each inner gradient what it is, where that is one plain statement."""
-    inner = _gradients(derived) - {derived.inputs[-1], derived.output}
-    written = {t: [s for s in derived.statements if s.target == t] for t in inner}
-    for _ in inner:
-        for access in accesses(body):
-            match written.get(access.tensor):
-                case [s] if not s.reduced and all(isinstance(m, Index) for m in s.maps):
-                    at = dict(zip(s.maps, access.maps, strict=True))
-                    body = body.xreplace({access: s.body.xreplace(at)})
-    return body
-
-
-def _with_softmax(value: Any, sources: Sources, detached: frozenset[Tensor]) -> Any:
-    """Write an exponential over its own sum, which is what a softmax is, as one."""
-    terms = sympy.Add.make_args(sympy.expand_mul(value))
-    written = [_softmax(term, sources, detached) for term in terms]
-    return value if written == list(terms) else sympy.Add(*written)
-
-
-def _softmax(term: Any, sources: Sources, detached: frozenset[Tensor]) -> Any:
-    factors = list(sympy.Mul.make_args(term))
-    for exponential in (f for f in factors if isinstance(f, sympy.exp)):
-        scores = [a for a in accesses(exponential) if a.tensor not in detached]
-        for total in accesses(term):
-            s = sources.get(total.tensor)
-            summed = s is not None and s.op is Reduce.SUM and s.body == exponential
-            if summed and 1 / total in factors and len(scores) == 1:
-                softmax = Tensor(f"softmax({scores[0].tensor.name})", scores[0].tensor.shape)
-                rest = [f for f in factors if f not in (exponential, 1 / total)]
-                return sympy.Mul(*rest, softmax[scores[0].maps])
-    return term
+    Those are told by the indices of the output that the place of the input leaves open: in
+    x[n,c,i+u,j+v] it leaves i and j.
+    """
+    fixed = {i for m in s.maps if mixed_radix(split(m)[1], s) for i in split(m)[1]}
+    outer = (i for m in read.maps for i in split(m)[1])
+    over = [i for i in dict.fromkeys((*outer, *s.reduced)) if i not in fixed]
+    return f"Σ_{{{','.join(map(str, over))}}}" if over else ""
 
 
 # ── Text ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _printed(expr: Any, sources: Sources | None = None, bare: bool = False) -> str:
-    """Print a body: subtracted terms last, choices as brackets, `bare` without indices."""
-    shown = _with_texts(_with_choices(expr, sources or {}, bare), bare)
-    together = sympy.factor_terms(shown)
-    terms = [together] if together.is_Mul else shown.as_ordered_terms()
-    text = " + ".join(map(render, sorted(terms, key=_is_negative))).replace("+ -", "- ")
+    """Print a body: choices as brackets, `bare` without indices."""
+    shown = _with_texts(_with_choices(_with_totals(expr, sources or {}), sources or {}, bare), bare)
+    together = shown if expr.has(Total) else sympy.factor_terms(shown)
+    text = render(together if together.is_Mul else shown).replace(_LAST, "")
     return _ROOT.sub(r"√\1", text).replace("-", "−").replace("sqrt(", "√(").replace("√pi", "√π")
 
 
-def _is_negative(term: Any) -> bool:
-    return bool(term.could_extract_minus_sign())
+def _with_totals(expr: Any, sources: Sources) -> Any:
+    """Write each sum inside a formula out, in brackets."""
+    sums = [part for part in walk(expr) if isinstance(part, Total)]
+    return expr.xreplace({part: _as_symbol(part, sources) for part in sums})
+
+
+def _as_symbol(total: Total, sources: Sources) -> sympy.Symbol:
+    body, *over = total.args
+    text = f"(Σ_{{{','.join(map(str, over))}}}\u00a0{_bracketed(_printed(body, sources), body)})"
+    return sympy.Symbol(_LAST + text, real=True)
+
+
+def _bracketed(text: str, body: Any) -> str:
+    return f"({text})" if body.is_Add else text
 
 
 def _with_texts(expr: Any, bare: bool) -> Any:
@@ -355,5 +362,6 @@ def _choice(part: Equal, sources: Sources) -> str:
         return f"{position} = {chosen}"
     source = sources.get(chosen.tensor)
     if source is not None and source.op in _ARG:
-        return f"({','.join(map(str, source.reduced))}) = {source.op.value[:-1]}"
+        place = ",".join(map(str, source.reduced))
+        return f"{place if len(source.reduced) == 1 else f'({place})'} = {source.op.value[:-1]}"
     return f"{position} = {_access_text(chosen)}"

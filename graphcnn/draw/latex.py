@@ -22,6 +22,7 @@ _SIGNS = {
     "≥": r"\geq",
     "≠": r"\neq",
     "←": r"\leftarrow",
+    "+=": r"\mathrel{+}=",
     "→": r"\rightarrow",
     "−": "-",
     "·": r"\cdot",
@@ -181,7 +182,7 @@ class _Parser:
     def _statement(self) -> str:
         """`y = a if b else c` gives y a value that depends on b; nothing is compared."""
         start, left = self._at, self._sum().text
-        if not self._sees("=", "←"):
+        if not self._sees("=", "←", "+="):
             self._at = start
             return self._conditional()
         sign = _SIGNS[self._peek().text]
@@ -310,6 +311,8 @@ class _Parser:
         index = self._listed("]")
         if not index:
             raise _UnclearError
+        if "_" in part.scripts:  # below a number, indices would look like more of its digits
+            return _Part(f"{part.text}[{index}]", scripts=part.scripts)
         return part.scripted("_", index)
 
     def _listed(self, end: str) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Any
 
 from graphcnn.draw.labels import cleaned
+from graphcnn.draw.roles import is_seed
 from graphcnn.graph import Constant, Graph, Node
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -23,15 +25,19 @@ class Letters:
     def __init__(self, graph: Graph) -> None:
         self._graph = _with_partners(graph)
         self._names = self._values()
+        self._same: dict[tuple[Any, ...], list[Node]] = {}
+        for node in self._graph.nodes:
+            self._same.setdefault(_rule(node), []).append(node)
         self.losses = self._losses()
         self._loss_letters = self._lettered_losses()
 
     def __getitem__(self, node: Node) -> str:
         if node.partner is None:
-            return self._names[node]
+            users = self._graph.consumers[node]
+            return self.upstream(users[0]) if is_seed(node, users) else self._names[node]
         # A chain of gradients of gradients is as long as the user's calls of grad: few.
         of = inner(self[node.wrt]) if node.wrt is not None else ""
-        via = f" (via {self[node.partner]})" if self._is_part(node) else ""
+        via = f" (via {self._way(node)})" if self._is_part(node) else ""
         return f"∂{self.of_loss(self.losses[node])}/∂{of}{via}"
 
     def of_loss(self, loss: Node) -> str:
@@ -46,6 +52,12 @@ class Letters:
     def _is_part(self, node: Node) -> bool:
         users = self._graph.consumers[node]
         return any(u.op == "sum_of_gradients" and u.wrt is node.wrt for u in users)
+
+    def _way(self, part: Node) -> str:
+        """Give the node through which a part of a gradient comes, by which of its inputs if any."""
+        assert part.partner is not None
+        letter, same = self[part.partner], self._same[_rule(part)]
+        return f"{letter}, {same.index(part) + 1}" if len(same) > 1 else letter
 
     def _values(self) -> dict[Node, str]:
         nodes = self._graph.nodes
@@ -87,6 +99,11 @@ class Letters:
             loss: f"L{k + 1}".translate(_SUBSCRIPTS)
             for k, loss in enumerate(loss for loss in losses if loss.partner is not None)
         }
+
+
+def _rule(node: Node) -> tuple[Any, ...]:
+    """Give what tells rules apart, but for those of one input given twice, as in w·w."""
+    return (node.partner, node.wrt, node.inputs[-1:], node.op == "sum_of_gradients")
 
 
 def inner(letter: str) -> str:

@@ -76,7 +76,7 @@ def roles(graph: Graph, updates: Iterable[tuple[Node, Node]] = ()) -> dict[Node,
     forward = {*Graph((*(n for n in graph.outputs if n not in following), *partners)).nodes}
     found: dict[Node, Role] = {}
     for node in graph.nodes:
-        if node.partner is not None or _is_seed(node, graph.consumers[node]):
+        if node.partner is not None or is_seed(node, graph.consumers[node]):
             found[node] = Role.GRADIENT
         elif node.op in _BY_OP:
             found[node] = _BY_OP[node.op]
@@ -91,6 +91,7 @@ def roles(graph: Graph, updates: Iterable[tuple[Node, Node]] = ()) -> dict[Node,
     return found
 
 
-def _is_seed(node: Node, consumers: Iterable[Node]) -> bool:
+def is_seed(node: Node, consumers: Iterable[Node]) -> bool:
+    """Whether gradients begin with a node: it is a constant that nothing else reads."""
     users = tuple(consumers)
     return node.op == "full" and bool(users) and all(u.partner is not None for u in users)

@@ -33,8 +33,7 @@ def box_lines(view: View, group: Group) -> tuple[Line, ...]:
         rules = (line for member in group for line in ((), *rule_lines(view, member)))
         return ((Span(f"{op} backward", QUIET),), *rules)
     if role is Role.GRADIENT:
-        sign, said = ("+", "sum over consumers") if node.inputs else ("1", "seed")
-        return ((Span(sign, bold=True),), *quiet(said))
+        return ((Span("+" if node.inputs else "1", bold=True),), *quiet(_joint(node)))
     if role in SOURCES:
         shown = cleaned(node.name) or view.letters[node]
         return ((Span(shown, bold=True),), *quiet(_source(node, role)))
@@ -49,7 +48,14 @@ def title(view: View, group: Group) -> str:
         return cleaned(view.titles[group])
     if view.applies_rule(node):
         return f"{cleaned(node.op.removesuffix('_grad'))} backward"
+    if view.roles[node] is Role.GRADIENT:
+        return _joint(node)
     return cleaned(node.name) or cleaned(node.op)
+
+
+def _joint(node: Node) -> str:
+    """Give what a gradient is that applies no rule: where gradients begin, or meet."""
+    return "sum over consumers" if node.inputs else "seed"
 
 
 def _layer_lines(view: View, group: Group) -> tuple[Line, ...]:
@@ -59,18 +65,21 @@ def _layer_lines(view: View, group: Group) -> tuple[Line, ...]:
     match view.role(group):
         case Role.GRADIENT:
             about = dict.fromkeys(n.wrt for n in group if isinstance(n.wrt, Parameter))
-            return (head, *quiet(_some([f"∂L/∂{_own(w, layer)}" for w in about], _FEW)))
+            return (head, *quiet(_few([f"∂L/∂{_own(w, layer)}" for w in about], "gradients")))
         case Role.UPDATE:
             old = [old for old, new in view.updates if new in group]
             old.sort(key=lambda p: not (isinstance(p, Parameter) and p.trainable))
-            return (head, *quiet(_some([f"{_own(p, layer)} ←" for p in old], _FEW)))
+            return (head, *quiet(_few([f"{_own(p, layer)} ←" for p in old], "parameters")))
     ops = [cleaned(op) for op, _ in groupby(n.op for n in group if n.inputs)]
     weights = [n for n in group if isinstance(n, Parameter) and n.trainable]
-    lines = (head, *quiet(_some(ops, _MOST_OPS, " → ")))
+    if len(ops) > _MOST_OPS:
+        ops = [*ops[: _MOST_OPS - 2], "…", ops[-1]]
+    lines = (head, *quiet(" → ".join(ops)))
     if weights:
         count = sum(math.prod(w.shape) for w in weights)
-        shown = _some([f"{_own(w, layer)} {shape(w)}" for w in weights], _FEW)
-        lines += quiet(f"{count:,} weights: {shown}")
+        few = len(weights) <= _FEW
+        shown = _few([f"{_own(w, layer)} {shape(w)}" for w in weights], "parameters")
+        lines += quiet(f"{count:,} weights{':' if few else ' in'} {shown}")
     return lines
 
 
@@ -79,11 +88,9 @@ def _own(weight: Node, layer: str) -> str:
     return cleaned(weight.name.removeprefix(f"{layer.rpartition(' ')[0] or layer}."))
 
 
-def _some(texts: Sequence[str], most: int, between: str = ", ") -> str:
-    """Join texts, of many the first ones and the last."""
-    if len(texts) > most:
-        texts = [*texts[: most - 2], "…", texts[-1]]
-    return between.join(texts)
+def _few(texts: Sequence[str], of_what: str) -> str:
+    """Give a few texts, and of many their number."""
+    return ", ".join(texts) if len(texts) <= _FEW else f"{len(texts)} {of_what}"
 
 
 def rule_lines(view: View, node: Node) -> Iterator[Line]:

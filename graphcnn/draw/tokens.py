@@ -18,7 +18,7 @@ _TOKEN = re.compile(
     | (?P<raised>[{_RAISED}]+)
     | (?P<lowered>[{_LOWERED}]+)
     | (?P<name>{_PLAIN}[^\W\d](?:{_PLAIN}[\w.'])*)
-    | (?P<sign>\.\.\.|.)
+    | (?P<sign>\.\.\.|\+=|.)
     """,
     re.VERBOSE | re.DOTALL,
 )
