@@ -12,6 +12,7 @@ import graphviz
 
 from graphcnn.draw.labels import as_html, as_plain, html_line
 from graphcnn.draw.picture import Arrow, Box, Line, Picture, Span
+from graphcnn.draw.place import Places
 from graphcnn.draw.roles import INK, PAPER, QUIET, SOURCES
 
 Spelling = Callable[[tuple[Line, ...]], str]
@@ -44,25 +45,35 @@ _NODE = {
 _EDGE = {"fontname": _FONT, "fontsize": "10", "arrowsize": "0.7", "penwidth": "1.2"}
 
 
-def to_dot(picture: Picture, *, rich: bool = True) -> str:
-    """Give the DOT text of a picture; equal pictures give equal text."""
-    size = _LARGE if len(picture.boxes) > _MANY else {}
+def to_dot(picture: Picture, *, rich: bool = True, at: Places | None = None) -> str:
+    """Give the DOT text of a picture, with a layout if there is one; equal ones give equal text."""
+    size = _LARGE if is_large(picture) else {}
+    whole = _GRAPH | size | (at.graph if at else {})
     graph = graphviz.Digraph(
-        "graphcnn", graph_attr=_GRAPH | size, node_attr=dict(_NODE), edge_attr=dict(_EDGE)
+        "graphcnn", graph_attr=whole, node_attr=dict(_NODE), edge_attr=dict(_EDGE)
     )
     spelled = as_html if rich else as_plain
     if picture.roles or picture.notes:  # Graphviz rejects a table without rows
         graph.attr(label=_legend_html(picture) if rich else as_plain(legend_lines(picture)))
     for box in picture.boxes:
-        graph.node(box.key, spelled(box.lines), id=f"box-{box.key}", **_box_attributes(box))
+        place = at.boxes[box.key] if at else {}
+        graph.node(
+            box.key, spelled(box.lines), id=f"box-{box.key}", **_box_attributes(box), **place
+        )
     for k, arrow in enumerate(picture.arrows):
-        _add_arrow(graph, arrow, spelled, id=f"arrow-{k}")
-    for left, right in picture.pairs:
+        name = f"arrow-{k}"
+        _add_arrow(graph, arrow, spelled, id=name, **(at.arrows[name] if at else {}))
+    for left, right in () if at else picture.pairs:
         with graph.subgraph() as row:
             row.attr(rank="same")
             row.edge(left, right, style="invis")
     text: str = graph.source
     return text
+
+
+def is_large(picture: Picture) -> bool:
+    """Whether a picture is drawn in haste."""
+    return len(picture.boxes) > _MANY
 
 
 def arrow_lines(arrow: Arrow) -> tuple[str, ...]:
@@ -75,10 +86,10 @@ def _box_attributes(box: Box) -> dict[str, str]:
     return {"fillcolor": box.fill or box.role.fill, "color": box.role.outline, "style": style}
 
 
-def _add_arrow(graph: graphviz.Digraph, arrow: Arrow, spelled: Spelling, *, id: str) -> None:
+def _add_arrow(graph: graphviz.Digraph, arrow: Arrow, spelled: Spelling, **given: str) -> None:
     """Add an arrow; one that points up is declared downwards and drawn from its end."""
     ends, colours = (arrow.tail, arrow.head), arrow.colours
-    attributes = {"id": id, "fontcolor": arrow.colours[-1]}
+    attributes = {**given, "fontcolor": arrow.colours[-1]}
     if arrow.up:
         ends, colours = (arrow.head, arrow.tail), tuple(reversed(colours))
         attributes["dir"] = "back"
@@ -90,7 +101,7 @@ def _add_arrow(graph: graphviz.Digraph, arrow: Arrow, spelled: Spelling, *, id: 
             tuple((Span(f"  {text}  ", arrow.colours[-1]),) for text in lines)
         )
     if arrow.main:
-        attributes["weight"] = "8"
+        attributes["weight"] = "50"
     attributes["color"] = f"{colours[0]};0.5:{colours[1]}" if colours[1:] else colours[0]
     graph.edge(*ends, **attributes)
 

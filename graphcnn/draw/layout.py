@@ -93,8 +93,15 @@ def _arrow(view: View, source: Node, node: Node) -> Arrow:
         up = view.roles[node] is Role.GRADIENT
         values = view.values(source)
         return Arrow(tail, head, _gradient(view, source), (DOWNSTREAM,), up=up, values=values)
-    main = view.roles[source] not in SOURCES
-    return Arrow(tail, head, shape(source), main=main, values=view.values(source))
+    return Arrow(
+        tail, head, shape(source), main=source is _latest(view, node), values=view.values(source)
+    )
+
+
+def _latest(view: View, node: Node) -> Node | None:
+    """Give the input that was computed last: arrows from it are the spine of the picture."""
+    computed = [i for i in node.inputs if view.roles[i] not in SOURCES]
+    return max(computed, key=view.number.__getitem__, default=None)
 
 
 def _gradient(view: View, node: Node) -> str:

