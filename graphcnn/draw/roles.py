@@ -58,6 +58,7 @@ DARK = {
     **SCALE,
 }
 """The colour that stands for each on dark paper."""
+DARK_PAPER = "#13161b"
 
 SOURCES = (Role.INPUT, Role.PARAMETER, Role.CONSTANT)
 _DERIVED = (Role.GRADIENT, Role.UPDATE)

@@ -11,11 +11,24 @@ from xml.etree import ElementTree
 
 from graphcnn.draw.dot import legend_lines
 from graphcnn.draw.picture import Line, Picture
+from graphcnn.draw.roles import DARK, DARK_PAPER, INK
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _SPACE = "{http://www.w3.org/XML/1998/namespace}space"
 _STYLES = ("fill", "font-weight", "baseline-shift")
+_CLASS = "graphcnn"
+_SWAPS = "".join(
+    f'.{_CLASS} [{what}="{light}"] {{{what}: {dark}}}\n'
+    for light, dark in DARK.items()
+    for what in ("fill", "stroke")
+)
+_STYLE = f"""
+@media screen and (prefers-color-scheme: dark) {{
+{_SWAPS}.{_CLASS} text:not([fill]) {{fill: {DARK[INK]}}}
+.{_CLASS} > g > polygon:first-of-type {{fill: {DARK_PAPER}}}
+}}
+"""
 
 
 def with_whole_lines(svg: str) -> str:
@@ -27,6 +40,19 @@ def with_whole_lines(svg: str) -> str:
         if group.get("class") in ("node", "edge"):
             for _, pieces in groupby(group.findall(_tag("text")), lambda piece: piece.get("y")):
                 _join(group, list(pieces))
+    return _written(root)
+
+
+def with_dark_style(svg: str) -> str:
+    """Let an SVG be light or dark as its reader prefers, and light in print.
+
+    The rules are those of one class, so that they change nothing else on a page around it.
+    """
+    root = ElementTree.fromstring(svg)
+    root.set("class", _CLASS)
+    style = ElementTree.Element(_tag("style"))
+    style.text = _STYLE
+    root.insert(0, style)
     return _written(root)
 
 

@@ -448,6 +448,24 @@ def test_dark_readers_get_a_dark_picture(reader: Reader) -> None:
     assert reader.style("body", "backgroundColor") == "rgb(19, 22, 27)"
 
 
+def test_an_svg_is_as_dark_as_its_reader_likes(reader: Reader, tmp_path: Path, net: Node) -> None:
+    file = draw(net, gradients=True).save(tmp_path / "net.svg")
+    looks = {}
+    for scheme in ("light", "dark"):
+        reader.prefer(prefers_color_scheme=scheme)
+        reader.driver.get(f"{file.as_uri()}?{scheme}")
+        places = ("#graph0 > polygon", "#box-n0 > path", "#box-n0 text", "#graph0 > text")
+        looks[scheme] = [reader.style(place, "fill") for place in places]
+    assert looks["light"] == [
+        "rgb(255, 255, 255)", "rgb(223, 241, 251)", "rgb(26, 26, 26)", "rgb(0, 0, 0)"
+    ]  # fmt: skip
+    assert looks["dark"] == [
+        "rgb(19, 22, 27)", "rgb(20, 48, 63)", "rgb(232, 234, 237)", "rgb(232, 234, 237)"
+    ]  # fmt: skip
+    reader.prefer("print", prefers_color_scheme="dark")
+    assert reader.style("#graph0 > polygon", "fill") == "rgb(255, 255, 255)"
+
+
 def test_paper_shows_the_picture_alone_on_white(reader: Reader) -> None:
     reader.prefer("print", prefers_color_scheme="dark")
     reader.open(step(), "#n2")
