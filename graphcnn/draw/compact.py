@@ -48,7 +48,7 @@ def _shrink(element: ElementTree.Element, kind: str) -> None:
     if element.tag == "text" and element.get("fill") == INK:
         del element.attrib["fill"]
     for child in list(element):
-        # A browser would show titles, which are keys, as tool tips; the page has a style of its own.
+        # A browser would show titles, which are keys, as tool tips; a page has its own style.
         if child.tag.endswith(("title", "style")):
             element.remove(child)
         else:

