@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import linecache
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,11 @@ class Origin:
 
     file: str
     line: int
+
+    @property
+    def text(self) -> str:
+        """What the line says; nothing where the file is gone."""
+        return linecache.getline(self.file, self.line).strip()
 
     def __str__(self) -> str:
         return f"{_cell(self.file) or Path(self.file).name}:{self.line}"

@@ -63,6 +63,8 @@ def _facts(view: View, group: Group) -> Iterator[tuple[str, str]]:
     about = node.origin if node.partner is None else node.partner.origin
     if about is not None:
         yield "made at", cleaned(str(about), _LONGEST)
+        if about.text:
+            yield "line", cleaned(about.text, _LONGEST)
 
 
 def _formulas(view: View, group: Group) -> Iterator[Line]:

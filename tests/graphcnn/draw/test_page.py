@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+import graphcnn as g
 from graphcnn.draw import draw
 from graphcnn.draw.compact import compact
 from graphcnn.draw.page import to_page
@@ -96,3 +97,9 @@ def test_text_stands_out_from_every_fill(dark: bool) -> None:
 def test_roles_that_share_a_light_colour_share_the_dark_one() -> None:
     for role in Role:
         assert (DARK[role.fill], DARK[role.outline]) == (role.dark_fill, role.dark_outline)
+
+
+def test_a_page_shows_the_line_that_made_a_node() -> None:
+    z = g.relu(g.input("x"))  # ⟨the line⟩
+    data = to_page(draw(z, gradients=True).picture, SVG)
+    assert data.count('["line","z = g.relu(g.input(\\"x\\"))  # ⟨the line⟩"]') == 3
