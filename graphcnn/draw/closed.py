@@ -7,14 +7,14 @@ Before: dtotal[i] = Σ_{j} …; dx[i,j] = … + dtotal[i]·…
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import sympy
 
 from codegen.affine import Index, index_symbols
-from codegen.notation import Access, Reduce, Statement, Tensor, accesses, walk
+from codegen.notation import Reduce, Statement, Tensor, accesses, walk
 from codegen.rewrite.maps import plain
 from graphcnn.fragment import Fragment
 
@@ -31,52 +31,46 @@ def in_one(derived: Fragment, detached: frozenset[Tensor]) -> Any | None:
 
     Forward tensors that it needs keep their letters.
     """
-    written: dict[Tensor, list[Statement]] = {}
-    for s in derived.statements:
-        written.setdefault(s.target, []).append(s)
     inner = carried(derived) - {derived.inputs[-1], derived.output}
+    written = {
+        t: [s for s in derived.statements if s.target == t] for t in (*inner, derived.output)
+    }
+    if not all(map(_is_formula, written.values())):
+        return None
     sources = {s.target: s for s in derived.statements}
     used = {i.name for s in derived.statements for i in s.sizes}
-    free = iter(Index(name) for name in _BOUND if name not in used)
+    free = iter([Index(name) for name in _BOUND if name not in used])
 
-    def whole(s: Statement | None) -> Any | None:
-        if s is None:
-            return None
-        body = s.body
-        for access in accesses(body):
-            if access.tensor in inner:
-                bodies = [whole(_at(part, access)) for part in written[access.tensor]]
-                if None in bodies:
-                    return None
-                body = body.xreplace({access: sympy.Add(*bodies)})
-        body = with_softmax(body, sources, detached)
+    def whole(tensor: Tensor) -> Any:
+        return with_softmax(sympy.Add(*map(term, written[tensor])), sources, detached)
+
+    def term(s: Statement) -> Any:
+        known = {
+            a: whole(a.tensor).xreplace(dict(zip(written[a.tensor][0].maps, a.maps, strict=True)))
+            for a in accesses(s.body)
+            if a.tensor in inner
+        }
+        body = with_softmax(s.body.xreplace(known), sources, detached)
         return _summed(body, s.reduced, free) if s.reduced else body
 
-    ends = written[derived.output]
-    if len({s.maps for s in ends}) > 1 or not all(map(_is_plain, ends)):
-        return None
-    bodies = [whole(s) for s in ends]
-    return None if None in bodies else with_softmax(sympy.Add(*bodies), sources, detached)
+    return whole(derived.output)
 
 
-def _is_plain(s: Statement) -> bool:
-    return s.op in (Reduce.SET, Reduce.SUM) and plain(s.maps) and not s.bindings
+def _is_formula(statements: Sequence[Statement]) -> bool:
+    """Whether statements that define a tensor say one thing of all its elements."""
+    return len({s.maps for s in statements}) == 1 and all(
+        s.op in (Reduce.SET, Reduce.SUM) and plain(s.maps) and not s.bindings for s in statements
+    )
 
 
-def _at(s: Statement, access: Access) -> Statement | None:
-    """Give a statement that defines a tensor, stated for the place where this access reads it."""
-    if not _is_plain(s) or any(i in s.reduced for m in access.maps for i in index_symbols(m)):
-        return None
-    if not all(isinstance(m, Index) for m in access.maps):
-        return None
-    return s.substitute(dict(zip(s.maps, access.maps, strict=True)))
-
-
-def _summed(body: Any, over: Sequence[Index], free: Any) -> Any:
+def _summed(body: Any, over: Sequence[Index], free: Iterator[Index]) -> Any:
     """Give a sum with what does not depend on its indices taken out, under indices of its own."""
     own = {i: next(free, i) for i in over}
+    names = _names(body)
+    back = {name: read for read, name in names.items()}
     inside, outside = sympy.S.One, sympy.S.One
-    for factor in sympy.Mul.make_args(sympy.factor_terms(body)):
+    for part in sympy.Mul.make_args(sympy.factor_terms(body.xreplace(names))):
+        factor = part.xreplace(back)
         reads = {i for a in accesses(factor) for m in a.maps for i in index_symbols(m)}
         if reads & set(over) or factor.free_symbols & set(over):
             inside *= factor
@@ -130,14 +124,35 @@ def merged(value: Any) -> Any:
     return min(yes, no, key=sympy.count_ops) if _same(yes, no) else value
 
 
+def _names(expr: Any) -> dict[Any, sympy.Dummy]:
+    """Give a symbol for each access: SymPy adds polynomials with +=, which accesses take over."""
+    return {read: sympy.Dummy(f"x{k}", real=True) for k, read in enumerate(accesses(expr))}
+
+
 @lru_cache(maxsize=256)
 def _same(a: Any, b: Any) -> bool:
     """Whether two functions of real numbers agree: all slopes do, and the values at zero."""
-    names = {read: sympy.Dummy(real=True) for read in accesses(a - b)}
-    apart = (a - b).xreplace(names)
+    apart = (a - b).xreplace(_names(a - b))
     variables = tuple(apart.free_symbols)
-    slopes = (sympy.cancel(apart.diff(v)) for v in variables)
-    return apart.xreplace(dict.fromkeys(variables, sympy.S.Zero)) == 0 and not any(slopes)
+    at_zero = apart.xreplace(dict.fromkeys(variables, sympy.S.Zero))
+    return bool(at_zero == 0) and all(_is_zero(apart.diff(v)) for v in variables)
+
+
+def _is_zero(expr: Any) -> bool:
+    """Whether a quotient of polynomials in variables and one exponential is zero; else no."""
+    t = sympy.Dummy("t", positive=True)
+    rational = expr.xreplace(_powers(expr, t))
+    field = sympy.QQ.frac_field(t, *sorted(rational.free_symbols - {t}, key=str))
+    try:
+        return not field.from_sympy(rational)
+    except ValueError:
+        return False
+
+
+def _powers(expr: Any, t: sympy.Dummy) -> dict[Any, Any]:
+    """Give each exponential as a power of t, which stands for the first of them."""
+    exponents = [e.exp for e in walk(expr) if isinstance(e, sympy.exp)]
+    return {sympy.exp(e): t ** (e / exponents[0]) for e in exponents}
 
 
 def by_result(value: Any, body: Any, result: Any) -> Any:
@@ -148,15 +163,13 @@ def by_result(value: Any, body: Any, result: Any) -> Any:
     z*(1 - z)
     """
     t, z = sympy.symbols("t z", cls=sympy.Dummy, positive=True)
-    exponents = [e.exp for e in walk(sympy.Tuple(body, value)) if isinstance(e, sympy.exp)]
-    swaps = {sympy.exp(e): t ** (e / exponents[0]) for e in exponents}
-    if not all(power.is_polynomial(t) or (1 / power).is_polynomial(t) for power in swaps.values()):
-        return value
-    told = sympy.numer(sympy.together(body.xreplace(swaps) - z))
+    both = sympy.Tuple(body, value).xreplace(_names(sympy.Tuple(body, value)))
+    told, shown = both.xreplace(_powers(both, t))
+    told = sympy.numer(sympy.together(told - z))
     if not told.is_polynomial(t) or sympy.degree(told, t) != 1:
         return value
     slope, constant = sympy.Poly(told, t).all_coeffs()
-    written = sympy.factor(value.xreplace(swaps).xreplace({t: -constant / slope}))
+    written = sympy.factor(shown.xreplace({t: -constant / slope}))
     if written.free_symbols != {z}:
         return value
     sums = [f for f in sympy.Mul.make_args(written) if f.is_Add]
