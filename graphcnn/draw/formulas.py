@@ -214,12 +214,15 @@ def _local(given: Fragment, k: int) -> LocalGradient | None:
         return None
     sources = {s.target: s for s in derived.statements}
     value = with_softmax(value, sources, fragment.detached)
-    same_place = {a.maps for a in accesses(value)} | {read.maps} == {first.maps}
-    bare = same_place and not any(s.reduced for s in written)
+    single = {i: sympy.S.Zero for i, size in first.sizes.items() if size == 1}
+    places = {tuple(m.xreplace(single) for m in a.maps) for a in (read, *accesses(value))}
+    bare = places == {tuple(m.xreplace(single) for m in first.maps)} and not any(
+        {*s.reduced} - {*single} for s in written
+    )
     above = _access_text(Access(fragment.output, *read.maps), bare)
     below = _access_text(Access(fragment.inputs[k], *first.maps), bare)
     shown = _printed(value, sources, bare) + _explained(value, sources)
-    return LocalGradient(f"∂{above}/∂{below}", shown, _reduction(first, read))
+    return LocalGradient(f"∂{above}/∂{below}", shown, "" if bare else _reduction(first, read))
 
 
 def _textbook(fragment: Fragment, value: Any) -> Any:

@@ -44,6 +44,7 @@ def shown(node: Node, k: int) -> str:
         (g.max(SCORES, axis=1), 0, "∂z[i]/∂s[i,j] = 1[j = argmax]"),
         (g.flatten(g.input("x", (2, 3, 1, 1))), 0, "∂z[i,j]/∂x[i,j,0,0] = 1"),
         (g.reshape(g.input("x", (2, 12)), (2, 3, 4)), 0, "∂z[i,j,k]/∂x[i,4j+k] = 1"),
+        (g.square(g.input("x", (2, 1, 3))), 0, "∂z/∂x = 2·x"),
         (g.sqrt(X), 0, "∂z/∂x = 1/(2·√x)"),
         (g.sigmoid(X), 0, "∂z/∂x = z·(1 − z)"),
         (g.softplus(X), 0, "∂z/∂x = exp(x)/(exp(x) + 1)"),
