@@ -3,8 +3,8 @@
     python -m tests.mutation            all of them
     python -m tests.mutation 0:5        the first five
 
-A mutation is caught where a test fails. Copies are in a temporary folder; the checkout stays as it
-is, and so do caches.
+A mutation is caught where a test fails that does not fail without it. Copies are in a temporary
+folder; the checkout stays as it is, and so do caches.
 """
 
 import os
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.mutation.mutations import MUTATIONS, Mutation
@@ -22,20 +23,23 @@ COPIED = ("codegen", "graphcnn", "tests", "pyproject.toml", "README.md")
 NEEDED = 0.9  # of the mutations: some change nothing that can be seen
 
 
-def caught(mutation: Mutation, folder: Path) -> bool:
-    """Whether a test fails in a copy that is broken this way."""
-    for name in COPIED:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
-    broken = folder / mutation.file
-    broken.write_text(mutated(broken.read_text(encoding="utf-8"), mutation), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutation.tests],
-        cwd=folder,
-        env={**os.environ, "GRAPHCNN_CACHE_DIR": str(folder / "cache")},
-        capture_output=True,
-        check=False,
-    )
+def fails(tests: Iterable[str], mutation: Mutation | None = None) -> bool:
+    """Whether one of the tests fails in a copy that is broken this way."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for copied in COPIED:
+            copy = shutil.copytree if (ROOT / copied).is_dir() else shutil.copy
+            copy(ROOT / copied, folder / copied)
+        if mutation is not None:
+            file = folder / mutation.file
+            file.write_text(mutated(file.read_text(encoding="utf-8"), mutation), encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
+            cwd=folder,
+            env={**os.environ, "GRAPHCNN_CACHE_DIR": str(folder / "cache")},
+            capture_output=True,
+            check=False,
+        )
     if done.returncode not in (0, 1):  # neither passed nor failed: nothing was tested
         raise RuntimeError(done.stdout.decode()[-2000:])
     return done.returncode == 1
@@ -52,11 +56,13 @@ def main(wanted: str = ":") -> int:
     """Try those wanted; give 0 if enough are caught."""
     start, _, stop = wanted.partition(":")
     tried = MUTATIONS[int(start) if start else None : int(stop) if stop else None]
+    if fails(dict.fromkeys(test for mutation in tried for test in mutation.tests)):
+        print("a test fails without any mutation")
+        return 1
     count = 0
     for mutation in tried:
         began = time.monotonic()
-        with tempfile.TemporaryDirectory() as folder:
-            found = caught(mutation, Path(folder))
+        found = fails(mutation.tests, mutation)
         count += found
         seconds = time.monotonic() - began
         print(f"{'caught' if found else 'MISSED'}  {seconds:4.0f} s  {mutation.what}", flush=True)
