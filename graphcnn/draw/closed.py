@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain, count
 from typing import Any
 
 import sympy
@@ -39,7 +40,8 @@ def in_one(derived: Fragment, detached: frozenset[Tensor]) -> Any | None:
         return None
     sources = {s.target: s for s in derived.statements}
     used = {i.name for s in derived.statements for i in s.sizes}
-    free = iter([Index(name) for name in _BOUND if name not in used])
+    letters = chain(_BOUND, map("k{}".format, count()))
+    free = (Index(letter) for letter in letters if letter not in used)
 
     def whole(tensor: Tensor) -> Any:
         return with_softmax(sympy.Add(*map(term, written[tensor])), sources, detached)
@@ -65,7 +67,7 @@ def _is_formula(statements: Sequence[Statement]) -> bool:
 
 def _summed(body: Any, over: Sequence[Index], free: Iterator[Index]) -> Any:
     """Give a sum with what does not depend on its indices taken out, under indices of its own."""
-    own = {i: next(free, i) for i in over}
+    own = {i: next(free) for i in over}
     names = _names(body)
     back = {name: read for read, name in names.items()}
     inside, outside = sympy.S.One, sympy.S.One
