@@ -138,7 +138,7 @@ def textbook(fragment: Fragment) -> Any:
     >>> forward = REGISTRY["softmax_cross_entropy"].fragment({"scores": scores, "label": label})
     >>> from codegen.printing import render
     >>> print(render(textbook(vjp(forward, 0))))
-    dloss[n]·(-[j = label[n]] + softmax(scores[n,j]))
+    dloss[n]·(softmax(scores[n,j]) - [j = label[n]])
     """
     terms = [_softmax_named(t) for t in sympy.Add.make_args(closed_form(fragment))]
     factors = [set(sympy.Mul.make_args(t)) for t in terms]
@@ -148,15 +148,31 @@ def textbook(fragment: Fragment) -> Any:
 
 
 def _softmax_named(term: Any) -> Any:
-    """Write exp(a) / Σ exp(a) as softmax(a)."""
+    """Write exp(a) / Σ exp(a) as softmax(a), in the sums among the factors of a term too."""
     factors = list(sympy.Mul.make_args(term))
-    for below in [f for f in factors if f.is_Pow and f.exp == -1 and isinstance(f.base, Total)]:
-        body, bound, _ = below.base.args
-        for above in [f for f in factors if isinstance(f, sympy.exp)]:
-            candidates = [i for i in above.free_symbols if isinstance(i, Index)]
-            if any(body.xreplace({bound: i}) == above for i in candidates):
+    for below in [f for f in factors if f.is_Pow and isinstance(f.base, Total)]:
+        for above in list(factors):
+            named = _over_its_sum(above, below.base) if below.exp < 0 else None
+            if named is not None:
                 factors.remove(below)
-                factors.remove(above)
-                factors.append(Softmax(above.args[0]))
-                break
+                factors[factors.index(above)] = named
+                below = below * below.base
+                factors.append(below)
     return sympy.Mul(*factors)
+
+
+def _over_its_sum(above: Any, below: Total) -> Any | None:
+    """Give exp(a) / Σ exp(a), or a sum of such terms; None if a factor is neither."""
+    if isinstance(above, Total):
+        body, bound, size = above.args
+        parts = list(sympy.Mul.make_args(body))
+        for k, part in enumerate(parts):
+            if (named := _over_its_sum(part, below)) is not None:
+                return Total(sympy.Mul(*parts[:k], named, *parts[k + 1 :]), bound, size)
+        return None
+    exponential, bound, _ = below.args
+    indices = (i for i in above.free_symbols if isinstance(i, Index))
+    fits = isinstance(above, sympy.exp) and any(
+        exponential.xreplace({bound: i}) == above for i in indices
+    )
+    return Softmax(above.args[0]) if fits else None

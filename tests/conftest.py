@@ -38,6 +38,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out what measures time while others work beside it."""
+    if item.get_closest_marker("alone") and hasattr(item.config, "workerinput"):
+        pytest.skip("measures time: run `pytest -m alone`")
+
+
 def pytest_collection_finish() -> None:
     """Search for garbage less often, and not in what was imported: a tenth of the time."""
     gc.collect()

@@ -6,9 +6,10 @@ Everything here is read off the statements of the op or of its derived adjoint.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain, count
 from typing import Any
 
 import sympy
@@ -18,8 +19,9 @@ from codegen.notation import Access, Equal, IsNaN, Reduce, Statement, Tensor, ac
 from codegen.printing import render
 from codegen.rewrite.maps import injective, mixed_radix
 from graphcnn.adjoint import local_gradient, vjp
-from graphcnn.draw.closed import Sources, Total, by_result, carried, in_one, merged, with_softmax
+from graphcnn.draw.branches import by_result, merged
 from graphcnn.fragment import Fragment
+from graphcnn.simplify import ClosedFormError, Softmax, Total, textbook
 
 _ARG = (Reduce.ARGMAX, Reduce.ARGMIN)
 _BIG = {
@@ -32,8 +34,12 @@ _BIG = {
 _SHORT = 40  # characters
 _RAISED = "²³¹⁰-ⁿᴬ-ᵪ"  # exponents, which are no part of the name that they stand behind
 _ROOT = re.compile(r"sqrt\(([\w\ue000-\uf8ff]+)\)")
+_BOUND = "klmpqrst"  # letters for the index of a sum inside a formula
+_LONGEST = 100  # characters of a gradient as one formula; longer ones are told step by step
 _FIRST_TOKEN = 0xE000  # letters are put in last, in place of private-use characters
 _LAST = "\uf8ff"  # what begins with it stands behind all letters
+
+Sources = Mapping[Tensor, Statement]
 
 
 @dataclass(frozen=True)
@@ -204,7 +210,7 @@ def _local(given: Fragment, k: int) -> LocalGradient | None:
     upstream = derived.inputs[-1]
     written = [s for s in derived.statements if s.target == derived.output]
     bodies = [_inlined(s.body, derived) for s in written]
-    passed = carried(derived)
+    passed = _gradients(derived)
     reads = {a for body in bodies for a in accesses(body) if a.tensor in passed}
     if len({(s.maps, s.reduced) for s in written}) != 1 or len(reads) != 1:
         return None
@@ -213,7 +219,8 @@ def _local(given: Fragment, k: int) -> LocalGradient | None:
     if read.tensor != upstream or any(a.tensor in passed for a in accesses(value)):
         return None
     sources = {s.target: s for s in derived.statements}
-    value = with_softmax(value, sources, fragment.detached)
+    if any(a.tensor in sources for a in accesses(value)):
+        value = _without_temporaries(derived, read) or value
     single = {i: sympy.S.Zero for i, size in first.sizes.items() if size == 1}
     places = {tuple(m.xreplace(single) for m in a.maps) for a in (read, *accesses(value))}
     bare = places == {tuple(m.xreplace(single) for m in first.maps)} and not any(
@@ -225,6 +232,16 @@ def _local(given: Fragment, k: int) -> LocalGradient | None:
     return LocalGradient(f"∂{above}/∂{below}", shown, "" if bare else _reduction(first, read))
 
 
+def _without_temporaries(derived: Fragment, read: Access) -> Any | None:
+    """Give what a closed form multiplies the upstream gradient with; None if it does not."""
+    try:
+        value = textbook(derived) / read
+    except ClosedFormError:
+        return None
+    inside = {a for part in walk(value) for a in accesses(part)}
+    return None if any(a.tensor == read.tensor for a in inside) else value
+
+
 def _textbook(fragment: Fragment, value: Any) -> Any:
     """Write a local gradient without branches that only keep it from overflowing."""
     short = merged(value)
@@ -234,9 +251,18 @@ def _textbook(fragment: Fragment, value: Any) -> Any:
     return by_result(short, merged(statement.body), statement.target[statement.maps])
 
 
+def _gradients(derived: Fragment) -> set[Tensor]:
+    """The tensors through which the upstream gradient passes on its way to the output."""
+    found = {derived.inputs[-1]}
+    for s in derived.statements:
+        if any(a.tensor in found for a in accesses(s.body)):
+            found.add(s.target)
+    return found
+
+
 def _inlined(body: Any, derived: Fragment) -> Any:
     """Put in place of each inner gradient what it is, where that is one plain statement."""
-    inner = carried(derived) - {derived.inputs[-1], derived.output}
+    inner = _gradients(derived) - {derived.inputs[-1], derived.output}
     written = {t: [s for s in derived.statements if s.target == t] for t in inner}
     for _ in inner:
         for access in accesses(body):
@@ -270,13 +296,15 @@ def _steps(given: Fragment, k: int) -> tuple[str, ...]:
         derived.output: derived.output.renamed(chr(after + 1)),
     }
     sources = {s.target: s for s in derived.statements}
-    body = in_one(derived, fragment.detached)
-    if body is None:
-        stated = [s for s in derived.statements if s.op not in _ARG]
-        return tuple(_equations([s.substitute(swaps) for s in stated], sources))
-    left = next(Access(s.target, *s.maps) for s in derived.statements if s.target == derived.output)
-    left, body = left.xreplace(swaps), body.xreplace(swaps)
-    return (f"{_access_text(left)} = {_printed(body, sources)}{_explained(body, sources)}",)
+    last = derived.statements[-1].substitute(swaps)
+    try:
+        whole = _printed(textbook(derived).xreplace(swaps), sources)
+    except ClosedFormError:
+        whole = ""
+    if 0 < len(whole) <= _LONGEST:
+        return (f"{_access_text(Access(last.target, *last.maps))} = {whole}",)
+    stated = [s for s in derived.statements if s.op not in _ARG]
+    return tuple(_equations([s.substitute(swaps) for s in stated], sources))
 
 
 def _reduction(s: Statement, read: Access) -> str:
@@ -303,15 +331,27 @@ def _printed(expr: Any, sources: Sources | None = None, bare: bool = False) -> s
 
 
 def _with_totals(expr: Any, sources: Sources) -> Any:
-    """Write each sum inside a formula out, in brackets."""
+    """Write each sum inside a formula out, in brackets, and each softmax."""
+    names = {i.name for i in expr.free_symbols}
+    letters = (Index(letter) for letter in chain(_BOUND, map("k{}".format, count())))
+    free = (letter for letter in letters if letter.name not in names)
     sums = [part for part in walk(expr) if isinstance(part, Total)]
-    return expr.xreplace({part: _as_symbol(part, sources) for part in sums})
+    bound = dict(zip(dict.fromkeys(part.args[1] for part in sums), free, strict=False))
+    return _written(expr.xreplace(bound), sources)
 
 
-def _as_symbol(total: Total, sources: Sources) -> sympy.Symbol:
-    body, *over = total.args
-    text = f"(Σ_{{{','.join(map(str, over))}}}\u00a0{_bracketed(_printed(body, sources), body)})"
-    return sympy.Symbol(_LAST + text, real=True)
+def _written(expr: Any, sources: Sources) -> Any:
+    swaps = {}
+    for part in walk(expr):
+        match part:
+            case Total(args=(body, index, _)):
+                body = _written(body, sources)
+                text = f"(Σ_{{{index}}}\u00a0{_bracketed(_printed(body, sources), body)})"
+                swaps[part] = sympy.Symbol(_LAST + text, real=True)
+            case Softmax(args=(Access() as scores,)):
+                softmax = Tensor(f"softmax({scores.tensor.name})", scores.tensor.shape)
+                swaps[part] = softmax[scores.maps]
+    return expr.xreplace(swaps)
 
 
 def _bracketed(text: str, body: Any) -> str:

@@ -161,7 +161,7 @@ def test_gather_turns_an_index_round() -> None:
     turned = program(
         statement(x(9, name="y")[u - i + 6], "+=", x(7)[i] * x(3, name="w")[u], {i: 7, u: 3})
     )
-    assert shown(gather(turned)) == ["y[i] += w[u]·x[-i + u + 6]   where 0 ≤ -i + u + 6 < 7"]
+    assert shown(gather(turned)) == ["y[i] += w[u]·x[u - i + 6]   where 0 ≤ u - i + 6 < 7"]
     agree(turned, x=np.arange(7), w=np.arange(3) + 1)
 
 

@@ -9,6 +9,8 @@ import pytest
 from benchmarks.startup import call_overhead, start
 from tests.pace import pace
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def starts(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, float]]:

@@ -532,6 +532,7 @@ def test_the_page_works_with_the_module_too(
     assert reader.text("#arrow-0").split() == ["scalar", "3.00"]
 
 
+@pytest.mark.alone
 def test_a_thousand_boxes_are_panned_at_thirty_frames_a_second(
     reader: Reader, record_property: Callable[[str, object], None]
 ) -> None:

@@ -181,6 +181,7 @@ def test_equal_graphs_draw_to_equal_text() -> None:
     assert draw(build(), gradients=True).dot == draw(build(), gradients=True).dot
 
 
+@pytest.mark.alone
 def test_a_thousand_nodes_draw_in_a_second() -> None:
     x = g.parameter("x", [1.0])
     y: Node = x
@@ -194,6 +195,7 @@ def test_a_thousand_nodes_draw_in_a_second() -> None:
     assert text.count(" -> ") == 1002
 
 
+@pytest.mark.alone
 def test_a_thousand_ops_are_an_image_in_five_seconds() -> None:
     """Each op with a box of its own; by layers it takes a fifth of a second."""
     if shutil.which("dot") is None:

@@ -1,5 +1,6 @@
 """What is proved with symbols rather than sampled: shifts cancel, gradients are the textbook's."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -7,13 +8,20 @@ import pytest
 import sympy
 
 from codegen.affine import Dim, Index
-from codegen.notation import Equal, Tensor
+from codegen.notation import Access, Equal, Tensor
 from codegen.printing import render
 from graphcnn.adjoint import vjp
 from graphcnn.fragment import Fragment
 from graphcnn.op import REGISTRY
 from graphcnn.scalars import sigmoid_of
-from graphcnn.simplify import ClosedFormError, closed_form, needs_no_shift, textbook
+from graphcnn.simplify import (
+    ClosedFormError,
+    Softmax,
+    Total,
+    closed_form,
+    needs_no_shift,
+    textbook,
+)
 
 N, C = Dim("N"), Dim("C")
 n, j = Index("n"), Index("j")
@@ -83,15 +91,64 @@ def test_the_gradient_of_cross_entropy_is_p_minus_one_hot() -> None:
     softmax = closed_form(forward("softmax"), (n, j)).xreplace({x: scores})
     wanted = upstream[n] * (softmax - Equal(j, label[n]))
     assert sympy.expand(closed_form(gradient, (n, j)) - wanted) == 0
-    assert render(textbook(gradient)) == "dloss[n]·(-[j = label[n]] + softmax(scores[n,j]))"
+    assert render(textbook(gradient)) == "dloss[n]·(softmax(scores[n,j]) - [j = label[n]])"
 
 
 def test_gradients_read_as_in_the_textbook() -> None:
-    texts = {op: render(textbook(vjp(forward(op), 0))) for op in ("log_softmax", "logsumexp")}
-    assert texts == {
-        "log_softmax": "-softmax(x[i,j])·Σ_j′(dy[i,j′]) + dy[i,j]",
+    ops = ("softmax", "log_softmax", "logsumexp")
+    assert {op: render(textbook(vjp(forward(op), 0))) for op in ops} == {
+        "softmax": "softmax(x[i,j])·dy[i,j] - softmax(x[i,j])·Σ_j′(softmax(x[i,j′])·dy[i,j′])",
+        "log_softmax": "dy[i,j] - softmax(x[i,j])·Σ_j′(dy[i,j′])",
         "logsumexp": "softmax(x[i,j])·dy[i]",
     }
+
+
+def softmax(rows: np.ndarray) -> np.ndarray:
+    return np.exp(rows) / np.exp(rows).sum(axis=1, keepdims=True)
+
+
+def value_of(formula: sympy.Expr, at: dict[Index, int], arrays: dict[str, np.ndarray]) -> float:
+    """What a closed form says of one element, sums and softmax done by NumPy."""
+    match formula:
+        case Total(args=(body, index, size)):
+            return sum(value_of(body, at | {index: k}, arrays) for k in range(int(size)))
+        case Softmax(args=(Access() as read,)):
+            return float(softmax(arrays[read.tensor.name])[place_of(read, at)])
+        case Access() as read:
+            return float(arrays[read.tensor.name][place_of(read, at)])
+        case sympy.Number():
+            return float(formula)
+    return float(formula.func(*(value_of(part, at, arrays) for part in formula.args)))
+
+
+def place_of(read: Access, at: dict[Index, int]) -> tuple[int, ...]:
+    return tuple(int(m.subs(at)) for m in read.maps)
+
+
+@pytest.mark.parametrize(
+    "op, f",
+    [
+        ("softmax", softmax),
+        ("log_softmax", lambda rows: np.log(softmax(rows))),
+        ("logsumexp", lambda rows: np.log(np.exp(rows).sum(axis=1))),
+        ("var", lambda rows: rows.var(axis=1)),
+    ],
+)
+def test_a_closed_gradient_is_the_slope(op: str, f: Callable[[np.ndarray], np.ndarray]) -> None:
+    rows = np.random.default_rng(0).normal(size=(3, 4))
+    given = {"x": Tensor("x", rows.shape, "float64"), "axis": 1, "keepdims": False, "correction": 0}
+    accepted = REGISTRY[op].signature.parameters
+    gradient = vjp(REGISTRY[op].fragment({p: given[p] for p in accepted}), 0)
+    assert gradient is not None
+    upstream = np.random.default_rng(1).normal(size=f(rows).shape)
+    arrays = {"x": rows, gradient.inputs[-1].name: upstream}
+    for place in np.ndindex(rows.shape):
+        step = np.zeros_like(rows)
+        step[place] = 1e-6
+        slope = ((f(rows + step) - f(rows - step)) * upstream).sum() / 2e-6
+        where = dict(zip(gradient.statements[-1].maps, place, strict=True))
+        said = value_of(textbook(gradient), where, arrays)
+        assert said == pytest.approx(slope, rel=1e-6, abs=1e-8)
 
 
 def test_the_derivative_of_sigmoid_is_s_times_one_minus_s_on_both_branches() -> None:
