@@ -1,14 +1,15 @@
 """From a layout to one in which no line runs through the text on another arrow.
 
-Graphviz places boxes, lines and labels, and now and then draws a line through a label. Such a label
-moves to a free place beside its own line; boxes and lines stay where they are.
+Graphviz places boxes, lines and labels, and now and then draws a line through a label, or a label
+far from its own line. Such a label moves to a free place beside its line; boxes and lines stay.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import astuple, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 Points = npt.NDArray[np.float64]
 _WAYS = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9)  # along a line, the middle first
-_GAP = 4.0  # points, between a label and its own line
+_GAP, _FAR = 4.0, 12.0  # points, between a label and its own line: wanted, and at most
 _STEP = 4.0  # points, between the places of a line that are looked at
 
 
@@ -33,11 +34,6 @@ class Rectangle:
         """Tell which points lie inside."""
         away = abs(points - (self.x, self.y))
         return (away[:, 0] < self.right) & (away[:, 1] < self.up)
-
-    def meets(self, other: Rectangle) -> bool:
-        """Whether two rectangles have points in common."""
-        wide, high = abs(self.x - other.x), abs(self.y - other.y)
-        return wide < self.right + other.right and high < self.up + other.up
 
 
 Attributes = dict[str, str]
@@ -72,26 +68,30 @@ def _some(given: Mapping[str, str], *names: str) -> Attributes:
 def _moved(arrows: Mapping[str, Any], boxes: list[Rectangle]) -> dict[str, Attributes]:
     """Give the new places of labels, one after the other."""
     lines = {name: _line(arrow["pos"]) for name, arrow in arrows.items()}
-    points = np.concatenate([*lines.values(), np.empty((0, 2))])
-    owners = np.repeat(np.arange(len(lines)), [len(line) for line in lines.values()])
     labels = {name: _label(arrow) for name, arrow in arrows.items() if "lp" in arrow}
+    taken = np.array([astuple(r) for r in (*boxes, *labels.values())])
+    least = np.array([line.min(axis=0) for line in lines.values()])
+    most = np.array([line.max(axis=0) for line in lines.values()])
+    every = [*lines.values()]
 
-    def conflicts(place: Rectangle, others: Iterable[Rectangle]) -> int:
-        crossed = np.unique(owners[place.holds(points)]).size
-        return int(crossed) + sum(map(place.meets, others))
+    def faults(place: Rectangle, line: Points) -> float:
+        """Count what meets a text; that it stands far from its own line is the least of faults."""
+        middle, half = (place.x, place.y), np.array((place.right, place.up))
+        hidden = (abs(taken[:, :2] - middle) < taken[:, 2:] + half).all(axis=1)
+        about = ((least < middle + half) & (most > middle - half)).all(axis=1)
+        crossed = (place.holds(every[k]).any() for k in np.flatnonzero(about))
+        near = replace(place, right=place.right + _FAR, up=place.up + _FAR)
+        return int(hidden.sum()) + sum(crossed) + (not near.holds(line).any()) / 2
 
     moved: dict[str, Attributes] = {}
-    for name in lines:
-        if name not in labels:
-            continue
-        label = labels.pop(name)
-        others = (*boxes, *labels.values())
-        best = label
-        if conflicts(label, others):
-            best = min((label, *_beside(lines[name], label)), key=lambda p: conflicts(p, others))
+    for row, (name, label) in enumerate(labels.items(), len(boxes)):
+        taken[row] = np.nan  # its own place is free
+        judge, best = partial(faults, line=lines[name]), label
+        if judge(label):
+            best = min((label, *_beside(lines[name], label)), key=judge)
         if best != label:
             moved[name] = {"lp": f"{best.x:.5g},{best.y:.5g}"}
-        labels[name] = best
+        taken[row] = astuple(best)
     return moved
 
 

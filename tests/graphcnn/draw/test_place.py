@@ -7,7 +7,7 @@ import pytest
 import graphcnn as g
 from benchmarks.networks import NETWORKS
 from graphcnn.draw import draw, place
-from graphcnn.draw.place import Rectangle, places
+from graphcnn.draw.place import places
 from tests.graphcnn.draw.crossings import crossings
 from tests.graphcnn.draw.test_render import needs_dot, needs_module
 
@@ -76,7 +76,10 @@ def test_a_label_stands_above_or_below_a_line_that_lies_flat() -> None:
     assert 0 < x < 300 and 5 < abs(y) < 20
 
 
-def test_rectangles_meet_where_they_have_points_in_common() -> None:
-    one = Rectangle(0, 0, 10, 5)
-    assert one.meets(Rectangle(19, 0, 10, 5)) and not one.meets(Rectangle(21, 0, 10, 5))
-    assert one.meets(Rectangle(0, 9, 1, 5)) and not one.meets(Rectangle(0, 11, 1, 5))
+def test_a_label_that_strayed_comes_back_to_its_line_if_there_is_room() -> None:
+    found = places(laid_out((UPRIGHT, "70,150")))
+    x, _ = map(float, found.arrows["arrow-0"]["lp"].split(","))
+    assert 20 < abs(x) < 30
+    walls = [(f"e,{x},0 {x},300 {x},200 {x},100 {x},0", "900,900") for x in range(-50, 60, 10)]
+    crowded = places(laid_out((UPRIGHT, "100,150"), *walls))
+    assert crowded.arrows["arrow-0"]["lp"] == "100,150"
