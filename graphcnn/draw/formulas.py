@@ -219,7 +219,7 @@ def _local(given: Fragment, k: int) -> LocalGradient | None:
     if read.tensor != upstream or any(a.tensor in passed for a in accesses(value)):
         return None
     sources = {s.target: s for s in derived.statements}
-    if any(a.tensor in sources for a in accesses(value)):
+    if not first.reduced and any(a.tensor in sources for a in accesses(value)):
         value = _without_temporaries(derived, read) or value
     single = {i: sympy.S.Zero for i, size in first.sizes.items() if size == 1}
     places = {tuple(m.xreplace(single) for m in a.maps) for a in (read, *accesses(value))}
@@ -296,13 +296,14 @@ def _steps(given: Fragment, k: int) -> tuple[str, ...]:
         derived.output: derived.output.renamed(chr(after + 1)),
     }
     sources = {s.target: s for s in derived.statements}
-    last = derived.statements[-1].substitute(swaps)
+    last = next(s for s in reversed(derived.statements) if s.target == derived.output)
+    left = Access(last.target, *last.maps).xreplace(swaps)
     try:
         whole = _printed(textbook(derived).xreplace(swaps), sources)
     except ClosedFormError:
         whole = ""
     if 0 < len(whole) <= _LONGEST:
-        return (f"{_access_text(Access(last.target, *last.maps))} = {whole}",)
+        return (f"{_access_text(left)} = {whole}",)
     stated = [s for s in derived.statements if s.op not in _ARG]
     return tuple(_equations([s.substitute(swaps) for s in stated], sources))
 

@@ -70,10 +70,12 @@ def roles(graph: Graph, updates: Iterable[tuple[Node, Node]] = ()) -> dict[Node,
 
     A node with a forward partner is a gradient, and so is the seed, from which gradients alone are
     computed. What is computed from a gradient otherwise is an update, and so is what nothing but
-    the next values of `updates` need. Scalar outputs are losses.
+    the next values of `updates` need. Scalar outputs are losses where something can learn from
+    them: the graph has parameters, or their gradients.
     """
     following = {new for _, new in updates}
-    partners = (n.partner for n in graph.nodes if n.partner is not None)
+    partners = {n.partner for n in graph.nodes if n.partner is not None}
+    learns = any(node.op == "parameter" for node in graph.nodes)
     forward = {*Graph((*(n for n in graph.outputs if n not in following), *partners)).nodes}
     found: dict[Node, Role] = {}
     for node in graph.nodes:
@@ -86,7 +88,7 @@ def roles(graph: Graph, updates: Iterable[tuple[Node, Node]] = ()) -> dict[Node,
         ):
             found[node] = Role.UPDATE
         elif node in graph.outputs and node.shape == () and node.dtype in FLOATS:
-            found[node] = Role.LOSS
+            found[node] = Role.LOSS if learns or node in partners else Role.OP
         else:
             found[node] = Role.OP if node.inputs else Role.CONSTANT
     return found

@@ -57,7 +57,7 @@ def test_arguments_at_their_default_are_not_shown(net: Node) -> None:
 
 
 def test_legend_has_the_roles_that_occur_and_no_others(product: Node) -> None:
-    assert draw(product).picture.roles == (Role.INPUT, Role.LOSS)
+    assert draw(product).picture.roles == (Role.INPUT, Role.OP, Role.RESULT)
     assert draw(product, gradients=True).picture.roles == (Role.INPUT, Role.LOSS, Role.GRADIENT)
 
 
