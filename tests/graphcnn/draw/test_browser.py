@@ -165,6 +165,16 @@ def test_a_box_tells_its_detail(reader: Reader) -> None:
     assert not reader.shown("#panel")
 
 
+def test_long_values_do_not_widen_the_panel(reader: Reader) -> None:
+    picture = step()
+    first, *others = picture.arrows
+    long = replace(first, values=("min −0.08934, mean 0.0005860, max 0.05837",) * 3)
+    reader.open(replace(picture, arrows=(long, *others)), "#n2")
+    assert reader.shown(".follow small")
+    size = reader.js("((p) => [p.scrollWidth, p.clientWidth])(document.querySelector('#panel'))")
+    assert size[0] == size[1]
+
+
 def test_a_heat_map_goes_from_dark_to_light(reader: Reader) -> None:
     reader.open(step(), "#n2")
     drawn = "document.querySelector('.heat').getContext('2d').getImageData(0, 0, 3, 2)"
