@@ -151,13 +151,13 @@ def _softmax_named(term: Any) -> Any:
     """Write exp(a) / Σ exp(a) as softmax(a), in the sums among the factors of a term too."""
     factors = list(sympy.Mul.make_args(term))
     for below in [f for f in factors if f.is_Pow and isinstance(f.base, Total)]:
-        for above in list(factors):
-            named = _over_its_sum(above, below.base) if below.exp < 0 else None
+        left = below.exp
+        for k, above in enumerate(factors):
+            named = _over_its_sum(above, below.base) if left.is_negative else None
             if named is not None:
-                factors.remove(below)
-                factors[factors.index(above)] = named
-                below = below * below.base
-                factors.append(below)
+                factors[k] = named
+                left += 1
+        factors[factors.index(below)] = below.base**left
     return sympy.Mul(*factors)
 
 

@@ -8,7 +8,7 @@ import pytest
 import sympy
 
 from codegen.affine import Dim, Index
-from codegen.notation import Access, Equal, Tensor
+from codegen.notation import Access, Equal, Tensor, statement
 from codegen.printing import render
 from graphcnn.adjoint import vjp
 from graphcnn.fragment import Fragment
@@ -101,6 +101,21 @@ def test_gradients_read_as_in_the_textbook() -> None:
         "log_softmax": "dy[i,j] - softmax(x[i,j])·Σ_j′(dy[i,j′])",
         "logsumexp": "softmax(x[i,j])·dy[i]",
     }
+
+
+def test_a_sum_names_one_softmax_whatever_else_stands_there() -> None:
+    """exp(x)·exp(z)/Σ exp(x), and with the square of the sum one exponential more."""
+    z = Tensor("z", (N, C))
+    y = Tensor("y", (N, C))
+    total = Tensor("total", (N,))
+    summed = statement(total[n], "+=", sympy.exp(x[n, j]))
+    for power, expected in (
+        (1, "exp(z[n,j])·softmax(x[n,j])"),
+        (2, "exp(z[n,j])·softmax(x[n,j])/Σ_j′(exp(x[n,j′]))"),
+    ):
+        body = sympy.exp(x[n, j]) * sympy.exp(z[n, j]) / total[n] ** power
+        fragment = Fragment((x, z), (summed, statement(y[n, j], "=", body)), y)
+        assert render(textbook(fragment)) == expected
 
 
 def softmax(rows: np.ndarray) -> np.ndarray:
